@@ -1,0 +1,104 @@
+"""A pinhole camera with OpenCV's distortion. Pixel (0, 0) is the centre of the top-left pixel."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from handpose.errors import HandposeError
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Intrinsics [px], picture size (width, height) and distortion (k1, k2, p1, p2, k3) or ()."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    size_px: tuple[int, int]
+    distortion: tuple[float, ...] = ()
+
+    @classmethod
+    def from_fov(cls, size_px: tuple[int, int], fov_deg: float | None = None) -> Camera:
+        """Guess a camera: `fov_deg` is the horizontal field of view; without it, 60 degrees across the longer side."""
+        width, height = size_px
+        across = width if fov_deg is not None else max(width, height)
+        focal = across / 2 / math.tan(math.radians(60.0 if fov_deg is None else fov_deg) / 2)
+        return cls(focal, focal, (width - 1) / 2, (height - 1) / 2, (width, height))
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Camera:
+        """Read `camera.json`. Raises HandposeError where it is missing or is no camera."""
+        try:
+            values = json.loads(Path(path).read_text())
+            width, height = values["size_px"]
+            focal_and_centre = [float(values[key]) for key in ("fx", "fy", "cx", "cy")]
+            distortion = tuple(float(k) for k in values.get("distortion") or ())
+        except OSError as error:
+            raise HandposeError(f"{path}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise HandposeError(
+                f"{path}: no camera; expected JSON with fx, fy, cx, cy, size_px [width, height] ({error})"
+            ) from error
+        numbers = [*focal_and_centre, *distortion]
+        if not (all(map(math.isfinite, numbers)) and min(focal_and_centre[:2]) > 0 and len(distortion) in (0, 4, 5)):
+            raise HandposeError(f"{path}: focal lengths must be positive, distortion 0, 4 or 5 numbers, all finite")
+        return cls(*focal_and_centre, (int(width), int(height)), distortion)
+
+    def to_dict(self) -> dict:
+        """Give the content of `camera.json`."""
+        return {
+            "fx": self.fx, "fy": self.fy, "cx": self.cx, "cy": self.cy,
+            "size_px": list(self.size_px), "distortion": list(self.distortion),
+        }  # fmt: skip
+
+    def scaled_to(self, size_px: tuple[int, int]) -> Camera:
+        """Return the same camera for pictures of another size."""
+        x, y = size_px[0] / self.size_px[0], size_px[1] / self.size_px[1]
+        centre = (self.cx + 0.5) * x - 0.5, (self.cy + 0.5) * y - 0.5
+        return Camera(self.fx * x, self.fy * y, *centre, size_px, self.distortion)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """Intrinsic matrix (3, 3)."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])
+
+    def project(self, points_mm: np.ndarray) -> np.ndarray:
+        """Project points (..., 3) of the camera frame to pixels (..., 2)."""
+        points = np.asarray(points_mm, float)
+        plane = _distort(points[..., :2] / points[..., 2:], self.distortion)
+        return plane * (self.fx, self.fy) + (self.cx, self.cy)
+
+    def rays(self, pixels: np.ndarray) -> np.ndarray:
+        """Give the point (..., 3) with z = 1 that each pixel (..., 2) looks at."""
+        observed = (np.asarray(pixels, float) - (self.cx, self.cy)) / (self.fx, self.fy)
+        plane = observed
+        for _ in range(50 if self.distortion else 0):
+            step = observed - _distort(plane, self.distortion)
+            plane = plane + step
+            if np.abs(step).max(initial=0) < 1e-11:
+                break
+        return np.concatenate([plane, np.ones_like(plane[..., :1])], axis=-1)
+
+    def unproject(self, pixels: np.ndarray, depth_mm: np.ndarray) -> np.ndarray:
+        """Give the camera-frame points (..., 3) seen at `pixels` (..., 2) with z of `depth_mm` (...) [mm]."""
+        return self.rays(pixels) * np.asarray(depth_mm, float)[..., None]
+
+
+def _distort(plane: np.ndarray, coefficients: tuple[float, ...]) -> np.ndarray:
+    """Apply radial and tangential distortion to points (..., 2) of the plane z = 1."""
+    if not any(coefficients):
+        return plane
+    k1, k2, p1, p2, k3 = (*coefficients, 0.0)[:5]
+    x, y = plane[..., 0], plane[..., 1]
+    r2 = x * x + y * y
+    radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+    return np.stack(
+        [x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y],
+        axis=-1,
+    )

@@ -1,0 +1,131 @@
+"""A crop is a virtual camera that looks straight at the hand, rolled so that the hand points up.
+
+The same crop serves training, detection and tracking: centre and box of the 21 joints after the roll that turns W to M0 upwards,
+side `MARGIN` times the longer side of the rolled box.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from handpose.camera import Camera
+from handpose.skeleton import M0, WRIST
+
+CROP_SIZE = 128
+MARGIN = 1.5
+_SMALLEST_SIDE = 1e-3  # on the plane z = 1, so that coinciding joints still give a camera
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """A square window of `size` px: `source` is the picture's camera, camera_from_crop (3, 3) the way the window looks, focal_px its zoom."""
+
+    source: Camera
+    camera_from_crop: np.ndarray
+    focal_px: float
+    size: int = CROP_SIZE
+
+    @classmethod
+    def from_joints(cls, camera: Camera, joints_px: np.ndarray, size: int = CROP_SIZE, margin: float = MARGIN) -> Crop:
+        """Aim at a hand whose joints (21, 2) [px] are known."""
+        joints_px = np.asarray(joints_px, float)
+        rays = camera.rays(joints_px)
+        aim = camera.rays((joints_px.min(0) + joints_px.max(0)) / 2)
+        for _ in range(4):  # the box depends on the aim, and the aim on the box: settles at once
+            upright = look_at(aim)
+            bone = _onto_plane(rays[[WRIST, M0]], upright)
+            turn = _roll(np.arctan2(bone[1, 0] - bone[0, 0], bone[0, 1] - bone[1, 1]))
+            rotation = upright @ turn
+            box = _onto_plane(rays, rotation)
+            low, high = box.min(0), box.max(0)
+            aim = rotation @ np.append((low + high) / 2, 1.0)
+        side = max(float((high - low).max()) * margin, _SMALLEST_SIDE)
+        return cls(camera, rotation, size / side, size)
+
+    @classmethod
+    def from_box(
+        cls, camera: Camera, centre_px: np.ndarray, side_px: float, roll_rad: float = 0.0, size: int = CROP_SIZE
+    ) -> Crop:
+        """Aim at a square window: `side_px` its side, `roll_rad` the hand's direction, clockwise from the picture's up."""
+        centre_px = np.asarray(centre_px, float)
+        rotation = look_at(camera.rays(centre_px))
+        step = side_px / 2
+        cross = centre_px + np.array([[-step, 0], [step, 0], [0, -step], [0, step]])
+        left, right, top, bottom = _onto_plane(camera.rays(cross), rotation)
+        side = max((np.linalg.norm(right - left) + np.linalg.norm(bottom - top)) / 2, _SMALLEST_SIDE)
+        return cls(camera, rotation @ _roll(roll_rad), size / side, size)
+
+    @property
+    def camera(self) -> Camera:
+        """The virtual camera of the window, without distortion."""
+        middle = (self.size - 1) / 2
+        return Camera(self.focal_px, self.focal_px, middle, middle, (self.size, self.size))
+
+    @property
+    def corners_px(self) -> np.ndarray:
+        """Corners (4, 2) of the window in the picture [px], clockwise from the hand's upper left."""
+        low, high = -0.5, self.size - 0.5
+        return self.to_image(np.array([[low, low], [high, low], [high, high], [low, high]]))
+
+    def to_image(self, points_px: np.ndarray) -> np.ndarray:
+        """Carry window pixels (..., 2) to picture pixels (..., 2)."""
+        return self.source.project(self.camera.rays(points_px) @ self.camera_from_crop.T)
+
+    def to_crop(self, points_px: np.ndarray) -> np.ndarray:
+        """Carry picture pixels (..., 2) to window pixels (..., 2)."""
+        return self.camera.project(self.source.rays(points_px) @ self.camera_from_crop)
+
+    def jittered(self, shift: np.ndarray, scale: float, roll_rad: float) -> Crop:
+        """Aim anew: `shift` (2,) in sides, the side times `scale`, turned clockwise by `roll_rad`."""
+        aim = np.append(np.asarray(shift, float) * self.size / self.focal_px, 1.0)
+        rotation = self.camera_from_crop @ look_at(aim) @ _roll(roll_rad)
+        return Crop(self.source, rotation, self.focal_px / scale, self.size)
+
+    def warp(self, image: np.ndarray) -> np.ndarray:
+        """Cut the window (size, size, 3) out of a picture (H, W, 3) uint8; what lies outside the picture is black."""
+        if any(self.source.distortion):
+            grid = np.stack(np.meshgrid(np.arange(self.size), np.arange(self.size)), axis=-1)
+            return cv2.remap(image, self.to_image(grid).astype(np.float32), None, cv2.INTER_LINEAR)
+        image_from_crop = self.source.matrix @ self.camera_from_crop @ np.linalg.inv(self.camera.matrix)
+        image, image_from_crop = self._shrunk(image, image_from_crop)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpPerspective(image, image_from_crop, (self.size, self.size), flags=flags)
+
+    def _shrunk(self, image: np.ndarray, image_from_crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Average a much larger picture down first: a bilinear look-up alone would alias."""
+        corners = self.corners_px
+        shrink = np.linalg.norm(corners - np.roll(corners, 1, 0), axis=-1).mean() / self.size
+        height, width = image.shape[:2]
+        low = np.clip(np.floor(corners.min(0)) - 2, 0, (width, height)).astype(int)
+        high = np.clip(np.ceil(corners.max(0)) + 3, 0, (width, height)).astype(int)
+        if shrink < 1.5 or (high - low).min() < 2:
+            return image, image_from_crop
+        part = image[low[1] : high[1], low[0] : high[0]]
+        target = np.maximum(np.round((high - low) / shrink), 1).astype(int)
+        part = cv2.resize(part, (int(target[0]), int(target[1])), interpolation=cv2.INTER_AREA)
+        ratio = target / (high - low)
+        offset = (0.5 - low) * ratio - 0.5
+        part_from_image = np.array([[ratio[0], 0, offset[0]], [0, ratio[1], offset[1]], [0, 0, 1]])
+        return part, part_from_image @ image_from_crop
+
+
+def look_at(ray: np.ndarray) -> np.ndarray:
+    """Give the smallest rotation (3, 3) that turns the optical axis into `ray` (3,)."""
+    x, y, z = np.asarray(ray, float) / np.linalg.norm(ray)
+    k = 1 / (1 + z)
+    return np.array([[1 - k * x * x, -k * x * y, x], [-k * x * y, 1 - k * y * y, y], [-x, -y, z]])
+
+
+def _roll(angle_rad: float) -> np.ndarray:
+    """Turn about the optical axis so that what points `angle_rad` clockwise from up comes to point up."""
+    c, s = np.cos(angle_rad), np.sin(angle_rad)
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+
+
+def _onto_plane(rays: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """See rays (..., 3) from a rotated camera: points (..., 2) of its plane z = 1."""
+    turned = rays @ rotation
+    return turned[..., :2] / np.maximum(turned[..., 2:], 1e-6)
