@@ -1,0 +1,28 @@
+"""Reading pictures of any kind as RGB uint8, with the rotation that EXIF asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from handpose.errors import HandposeError
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read a picture, (H, W, 3) RGB uint8: grey, palette, RGBA and 16-bit ones are converted.
+
+    Raises HandposeError naming the file where it is missing, truncated or no picture.
+    """
+    try:
+        with Image.open(path) as picture:
+            picture = ImageOps.exif_transpose(picture)
+            if picture.mode.startswith("I"):  # 16 bits: Pillow would clip them
+                deep = np.asarray(picture).astype(np.float32)
+                return np.repeat((deep / 257).round().clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
+            return np.array(picture.convert("RGB"))
+    except FileNotFoundError as error:
+        raise HandposeError(f"{path}: no such file") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise HandposeError(f"{path}: not a readable picture ({error})") from error
