@@ -1,0 +1,104 @@
+"""Augmentation of crops: place in the window, light, lens, sensor and occlusion. Every function is driven by a NumPy generator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A similarity, with an optional squeeze of the width, from a wide window to the network's crop: matrix (2, 3)."""
+
+    matrix: np.ndarray
+    roll_rad: float
+
+    def points(self, points_px: np.ndarray) -> np.ndarray:
+        """Carry window pixels (..., 2) to crop pixels (..., 2)."""
+        return points_px @ self.matrix[:, :2].T + self.matrix[:, 2]
+
+    def warp(self, image: np.ndarray, size: int, border: int = cv2.BORDER_CONSTANT) -> np.ndarray:
+        """Cut the crop (size, size, ...) out of the window."""
+        return cv2.warpAffine(image, self.matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
+
+
+def random_placement(rng: np.random.Generator, window: int, size: int, squeeze: float = 0.25) -> Placement:
+    """Draw how far a tracker's or a detector's crop misses the ideal one; one in twelve cuts the hand off."""
+    scale = np.exp(np.clip(rng.normal(0.0, 0.14), -0.3, 0.3))
+    roll = rng.uniform(-np.pi, np.pi) if rng.random() < 0.12 else np.clip(rng.normal(0.0, 0.3), -0.9, 0.9)
+    reach = 0.35 if rng.random() < 0.08 else 0.06
+    shift = np.clip(rng.normal(0.0, reach, 2), -0.5, 0.5) * size
+    width = np.exp(rng.uniform(-squeeze, squeeze)) if squeeze and rng.random() < 0.5 else 1.0
+    # The squeeze acts along a fixed axis of the photograph, which the crop's roll has turned anywhere.
+    tilt = rng.uniform(0, np.pi)
+    linear = scale * _rotation(roll) @ _rotation(tilt) @ np.diag([width**0.5, width**-0.5]) @ _rotation(-tilt)
+    middle = (window - 1) / 2
+    offset = (size - 1) / 2 + shift - linear @ (middle, middle)
+    return Placement(np.column_stack([linear, offset]), float(roll))
+
+
+def random_look(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change light, colour, sharpness and noise of an image (S, S, 3) uint8, as cameras and rooms do."""
+    image = _resolution(image, rng)
+    if rng.random() < 0.25:
+        image = _blur(image, rng)
+    x = _colour(image.astype(np.float32) / 255.0, rng)
+    if rng.random() < 0.4:
+        x = x + rng.normal(0.0, rng.uniform(0.005, 0.06), x.shape).astype(np.float32)
+    image = (np.clip(x, 0, 1) * 255).astype(np.uint8)
+    if rng.random() < 0.25:
+        quality = int(rng.uniform(20, 90))
+        image = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+    return image
+
+
+def cut_out(image: np.ndarray, rng: np.random.Generator, filler: np.ndarray) -> np.ndarray:
+    """Cover a random box or ellipse, at most 40% of the side, with a piece of `filler` (S, S, 3) or one colour."""
+    size = image.shape[0]
+    covered = np.zeros((size, size), np.uint8)
+    centre = rng.uniform(0, size, 2).astype(int)
+    half = (rng.uniform(0.05, 0.2, 2) * size).astype(int)
+    if rng.random() < 0.5:
+        cv2.ellipse(covered, centre.tolist(), half.tolist(), rng.uniform(0, 180), 0, 360, 1, -1)
+    else:
+        cv2.rectangle(covered, (centre - half).tolist(), (centre + half).tolist(), 1, -1)
+    cover = filler if rng.random() < 0.6 else np.broadcast_to(rng.integers(0, 256, 3, dtype=np.uint8), image.shape)
+    return np.where(covered[..., None] > 0, cover, image)
+
+
+def _rotation(angle_rad: float) -> np.ndarray:
+    c, s = np.cos(angle_rad), np.sin(angle_rad)
+    return np.array([[c, -s], [s, c]])
+
+
+def _resolution(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if rng.random() > 0.3:
+        return image
+    size = image.shape[0]
+    small = int(size * rng.uniform(0.25, 0.8))
+    shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+    return cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_LINEAR if rng.random() < 0.7 else cv2.INTER_NEAREST)
+
+
+def _blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if rng.random() < 0.5:
+        return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 2.0))
+    length = int(rng.integers(3, 12))
+    kernel = np.zeros((length, length), np.float32)
+    direction = rng.uniform(0, np.pi)
+    reach = np.array([np.cos(direction), np.sin(direction)]) * (length - 1) / 2
+    middle = (length - 1) / 2
+    cv2.line(kernel, np.round(middle - reach).astype(int).tolist(), np.round(middle + reach).astype(int).tolist(), 1.0)
+    return cv2.filter2D(image, -1, kernel / kernel.sum())
+
+
+def _colour(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Gamma, exposure, contrast, white balance, saturation of an image in 0..1; one in fifteen turns grey."""
+    x = x ** np.float32(np.exp(rng.uniform(-0.7, 0.7)))
+    x = x * np.exp(rng.normal(0, 0.12, 3)).astype(np.float32) * np.float32(np.exp(rng.normal(0, 0.25)))
+    x = (x - 0.5) * np.float32(np.exp(rng.normal(0, 0.2))) + np.float32(0.5 + rng.normal(0, 0.06))
+    grey = x.mean(-1, keepdims=True)
+    saturation = 0.0 if rng.random() < 0.07 else np.exp(rng.normal(0, 0.3))
+    return grey + (x - grey) * np.float32(saturation)

@@ -1,0 +1,101 @@
+"""The losses of RegNet, scaled as the paper's: sums over pixels and coordinates, halves, means over the batch only.
+
+Keras' mean squared error in their place would overweight 3D by some 340 times (Mueller et al. 2018; Caffe's EuclideanLoss sums), which
+is the known reason why re-implementations do not converge. What a sample lacks carries no loss.
+
+Targets, all float32:
+cells (N, 21, 2) joints [heatmap cells]; labelled (N, 21) 1 where the joint's place is known; inside (N, 21) 1 where it is in the crop;
+joints_rel (N, 21, 3), has_3d (N,); flat (N,) 1 where only 2D is known; presence (N, 1); left (N, 1), has_left (N, 1).
+"""
+
+from __future__ import annotations
+
+from keras import ops
+
+from handpose.heatmap import HEATMAP_SIGMA, HEATMAP_SIZE
+from handpose.skeleton import M0, WRIST
+
+WEIGHT_3D = 100.0
+WEIGHT_2D = 1.0
+WEIGHT_FLAT = 30.0
+WEIGHT_SCORES = 5.0
+PEAK_WEIGHT = 9.0  # a pixel at a peak counts 1 + 9 times: the rest of a map is empty
+CONFIDENT_CELLS = 1.5  # an error of so many cells (6 px of a 128 px crop) halves nothing more than exp(-1/2)
+
+
+def regnet_losses(outputs: dict, targets: dict) -> dict:
+    """Compute every loss of a batch (scalars); "loss" is their weighted sum."""
+    cells = targets["cells"]
+    mid, final = outputs["joints_mid"], outputs["joints_rel"]
+    losses = {
+        "heatmaps": _heatmap_loss(outputs["heatmaps"], targets),
+        "joints_mid": _joint_loss(mid, targets),
+        "joints_rel": _joint_loss(final, targets),
+        "flat": _flat_loss(mid, targets) + _flat_loss(final, targets),
+        "confidence": _confidence_loss(outputs, targets),
+        "presence": ops.mean(_cross_entropy(outputs["presence"], targets["presence"])),
+        "left": ops.mean(_cross_entropy(outputs["left"], targets["left"]) * targets["has_left"]),
+        "error_cells": ops.sum(_peak_error(outputs["heatmaps"], cells) * targets["labelled"] * targets["inside"])
+        / (ops.sum(targets["labelled"] * targets["inside"]) + 1e-6),
+    }
+    if "heatmaps_mid" in outputs:
+        losses["heatmaps_mid"] = _heatmap_loss(outputs["heatmaps_mid"], targets)
+    losses["loss"] = (
+        WEIGHT_2D * (losses["heatmaps"] + losses.get("heatmaps_mid", 0.0))
+        + WEIGHT_3D * (losses["joints_mid"] + losses["joints_rel"])
+        + WEIGHT_FLAT * losses["flat"]
+        + WEIGHT_SCORES * (losses["confidence"] + losses["presence"] + losses["left"])
+    )
+    return losses
+
+
+def _heatmap_loss(heatmaps, targets):
+    """Half the squared error, summed over pixels and labelled joints; a joint outside the crop has an empty map."""
+    grid = ops.arange(HEATMAP_SIZE, dtype="float32")[None, :, None]
+    x = ops.exp(-0.5 * ops.square((grid - targets["cells"][:, None, :, 0]) / HEATMAP_SIGMA))
+    y = ops.exp(-0.5 * ops.square((grid - targets["cells"][:, None, :, 1]) / HEATMAP_SIGMA))
+    wanted = y[:, :, None] * x[:, None] * targets["inside"][:, None, None]
+    error = (1 + PEAK_WEIGHT * wanted) * ops.square(heatmaps - wanted)
+    return 0.5 * ops.mean(ops.sum(error * targets["labelled"][:, None, None], axis=(1, 2, 3)))
+
+
+def _joint_loss(joints, targets):
+    error = ops.sum(ops.square(joints - targets["joints_rel"]), axis=(1, 2))
+    return 0.5 * ops.mean(error * targets["has_3d"])
+
+
+def _flat_loss(joints, targets):
+    """Compare 3D joints to 2D labels alone: x and y must fit the picture after the best shift and scale, and |W-M0| be 1."""
+    weight = (targets["labelled"] * targets["flat"][:, None])[..., None]
+    count = ops.sum(weight, axis=1, keepdims=True) + 1e-6
+    plane, cells = joints[..., :2], targets["cells"] / HEATMAP_SIZE
+    plane = plane - ops.sum(plane * weight, axis=1, keepdims=True) / count
+    cells = cells - ops.sum(cells * weight, axis=1, keepdims=True) / count
+    spread = ops.sum(ops.square(cells) * weight, axis=(1, 2), keepdims=True) + 1e-6
+    # Scaling the label to the prediction, relative to the prediction's own size, leaves no reward for shrinking.
+    own = ops.sum(ops.square(plane) * weight, axis=(1, 2), keepdims=True) + 1e-2
+    together = ops.sum(plane * cells * weight, axis=(1, 2), keepdims=True)
+    misfit = 1 - ops.square(ops.maximum(together, 0.0)) / (own * spread)
+    length = ops.sqrt(ops.sum(ops.square(joints[:, M0] - joints[:, WRIST]), axis=-1) + 1e-6)
+    return ops.mean((4 * misfit[:, 0, 0] + 0.5 * ops.square(length - 1)) * targets["flat"])
+
+
+def _confidence_loss(outputs, targets):
+    """Cross-entropy to how near the decoded joint came: confidence learns the network's own error."""
+    error = _peak_error(ops.stop_gradient(outputs["heatmaps"]), targets["cells"])
+    wanted = ops.exp(-0.5 * ops.square(error / CONFIDENT_CELLS)) * targets["inside"]
+    return ops.mean(ops.mean(_cross_entropy(outputs["confidence"], wanted) * targets["labelled"], axis=-1))
+
+
+def _peak_error(heatmaps, cells):
+    """Distance (N, 21) [cells] of each map's maximum from its label."""
+    shape = ops.shape(heatmaps)
+    best = ops.argmax(ops.reshape(heatmaps, (shape[0], HEATMAP_SIZE * HEATMAP_SIZE, shape[-1])), axis=1)
+    best = ops.cast(best, "float32")
+    y = ops.floor(best / HEATMAP_SIZE)
+    x = best - y * HEATMAP_SIZE
+    return ops.sqrt(ops.square(x - cells[..., 0]) + ops.square(y - cells[..., 1]) + 1e-12)
+
+
+def _cross_entropy(logits, wanted):
+    return ops.maximum(logits, 0.0) - logits * wanted + ops.log1p(ops.exp(-ops.abs(logits)))

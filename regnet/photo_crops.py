@@ -1,0 +1,154 @@
+"""Photographs as training crops: wide windows cut once and kept in memory, placed and altered anew for every batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from handpose.camera import Camera
+from handpose.crop import CROP_SIZE, MARGIN, Crop
+from handpose.data import photos
+from handpose.data.photos import LabelledHand, Photo, Split
+from handpose.heatmap import cells_from_px
+from regnet.augment import cut_out, random_look, random_placement
+
+WINDOW = 192  # px, at the same scale as the network's 128 px crop
+_GREEN_SCREEN = "rps_greenscreen"
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A left hand (a right one is mirrored) in a wide window: image (192, 192, 4), the last channel 255 where it shows the hand's photograph and not what may be replaced."""
+
+    image: np.ndarray
+    joints_px: np.ndarray
+    valid: np.ndarray
+    has_side: bool
+
+
+class PhotoCrops:
+    """Labelled hands of photo sets, and pieces of pictures that surely show none, as training items.
+
+    Raises HandposeError where a set cannot be read.
+    """
+
+    def __init__(self, folders: Sequence[Path], split: Split | None, backgrounds: Sequence[np.ndarray], size: int = CROP_SIZE):
+        self.size = size
+        self.backgrounds = backgrounds
+        self.windows: list[Window] = []
+        self.without_hand: list[np.ndarray] = []
+        for folder in folders:
+            for photo in photos.read(folder, split).photos:
+                if not photo.hands:
+                    continue
+                image = photo.read()
+                self.windows += [_window(image, hand, folder.name == _GREEN_SCREEN) for hand in photo.hands]
+                if photo.complete:
+                    self.without_hand += _pieces_without_hand(image, photo)
+
+    def item(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw one training item: image (S, S, 3) uint8 and the targets of `regnet.losses`."""
+        if rng.random() < 0.08:
+            return self._empty(rng)
+        window = self.windows[rng.integers(len(self.windows))]
+        placement = random_placement(rng, WINDOW, self.size)
+        cut = placement.warp(window.image, self.size)
+        image, alpha = cut[..., :3], cut[..., 3:].astype(np.float32) / 255
+        ground = self._ground(rng)
+        if rng.random() < 0.8:
+            image = (image * alpha + ground * (1 - alpha)).astype(np.uint8)
+        if rng.random() < 0.3:
+            image = cut_out(image, rng, self._ground(rng))
+        image = random_look(image, rng)
+        joints_px = placement.points(window.joints_px)
+        return self._targets(image, joints_px, window.valid, window.has_side, rng)
+
+    def _targets(self, image, joints_px, valid, has_side, rng):
+        left = rng.random() > 0.12
+        if not left:
+            image = image[:, ::-1]
+        inside = ((joints_px > -0.5) & (joints_px < self.size - 0.5)).all(-1)
+        # A right hand only teaches the side: its joints are learnt from its mirror image.
+        labelled = valid & left
+        return {
+            "image": image,
+            "cells": cells_from_px(joints_px, self.size).astype(np.float32),
+            "labelled": labelled.astype(np.float32),
+            "inside": inside.astype(np.float32),
+            "joints_rel": np.zeros((21, 3), np.float32),
+            "has_3d": np.float32(0),
+            "flat": np.float32(left),
+            "presence": np.array([inside.mean() > 0.5], np.float32),
+            "left": np.array([left], np.float32),
+            "has_left": np.array([has_side], np.float32),
+        }
+
+    def _empty(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        image = self._ground(rng)
+        if self.without_hand and rng.random() < 0.6:
+            image = self.without_hand[rng.integers(len(self.without_hand))]
+            image = random_placement(rng, image.shape[0], self.size).warp(image, self.size, cv2.BORDER_REFLECT_101)
+        return empty_item(random_look(image, rng))
+
+    def _ground(self, rng: np.random.Generator) -> np.ndarray:
+        return random_ground(self.backgrounds, self.size, rng)
+
+
+def empty_item(image: np.ndarray) -> dict[str, np.ndarray]:
+    """Make the training item of an image without a hand: every map is empty."""
+    zeros = np.zeros(21, np.float32)
+    return {
+        "image": image, "cells": np.zeros((21, 2), np.float32), "labelled": zeros + 1, "inside": zeros,
+        "joints_rel": np.zeros((21, 3), np.float32), "has_3d": np.float32(0), "flat": np.float32(0),
+        "presence": np.zeros(1, np.float32), "left": np.zeros(1, np.float32), "has_left": np.zeros(1, np.float32),
+    }  # fmt: skip
+
+
+def random_ground(backgrounds: Sequence[np.ndarray], size: int, rng: np.random.Generator) -> np.ndarray:
+    """Cut a random piece (size, size, 3) out of a background; without any, one colour with noise."""
+    if not backgrounds:
+        noise = rng.normal(0, 10, (size, size, 3)) + rng.integers(0, 256, 3)
+        return np.clip(noise, 0, 255).astype(np.uint8)
+    picture = backgrounds[rng.integers(len(backgrounds))]
+    side = int(min(picture.shape[:2]) * rng.uniform(0.3, 1.0))
+    y, x = (int(rng.integers(0, extent - side + 1)) for extent in picture.shape[:2])
+    piece = cv2.resize(picture[y : y + side, x : x + side], (size, size), interpolation=cv2.INTER_AREA)
+    return piece[:, ::-1] if rng.random() < 0.5 else piece
+
+
+def _window(image: np.ndarray, hand: LabelledHand, green_screen: bool) -> Window:
+    camera = Camera.from_fov((image.shape[1], image.shape[0]))
+    joints = np.where(hand.valid[:, None], hand.joints_px, hand.joints_px[hand.valid].mean(0))
+    crop = Crop.from_joints(camera, joints, WINDOW, MARGIN * WINDOW / CROP_SIZE)
+    kept = _not_green(image) if green_screen else np.full(image.shape[:2], 255, np.uint8)
+    cut = np.dstack([crop.warp(image), crop.warp(np.repeat(kept[..., None], 3, -1))[..., :1]])
+    joints_px = crop.to_crop(joints)
+    if hand.side == "right":
+        cut, joints_px = cut[:, ::-1], joints_px * (-1, 1) + (WINDOW - 1, 0)
+    return Window(np.ascontiguousarray(cut), joints_px, hand.valid, hand.side is not None)
+
+
+def _not_green(image: np.ndarray) -> np.ndarray:
+    """Mask (H, W) uint8, 255 where a picture before a green screen is not green, feathered by a pixel."""
+    red, green, blue = np.moveaxis(image.astype(np.int16), -1, 0)
+    mask = np.where(green - np.maximum(red, blue) > 18, 0, 255).astype(np.uint8)
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    return cv2.GaussianBlur(mask, (3, 3), 0)
+
+
+def _pieces_without_hand(image: np.ndarray, photo: Photo) -> list[np.ndarray]:
+    """Cut squares (128, 128, 3) that touch no labelled hand out of a picture whose hands are all labelled: faces, clothes, arms."""
+    boxes = [(hand.joints_px.min(0) - 15, hand.joints_px.max(0) + 15) for hand in photo.hands]
+    height, width = image.shape[:2]
+    pieces = []
+    for side in (height // 3, height // 2):
+        for y in range(0, height - side + 1, side // 2):
+            for x in range(0, width - side + 1, side // 2):
+                if all(x + side < low[0] or y + side < low[1] or x > high[0] or y > high[1] for low, high in boxes):
+                    piece = image[y : y + side, x : x + side]
+                    pieces.append(cv2.resize(piece, (128, 128), interpolation=cv2.INTER_AREA))
+    return pieces
