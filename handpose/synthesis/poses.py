@@ -1,0 +1,194 @@
+"""Sample the 20 joint angles of a hand: a mixture of gestures, finger spelling, pinches, grasps, hands at ease and free motion.
+
+Whatever the kind, the result lies within the joint limits and no finger passes through another or the palm (`settle`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from handpose.skeleton import ANGLE_LIMITS_RAD, Skeleton
+from handpose.synthesis.gestures import (
+    GESTURES,
+    LETTERS,
+    SHAPES,
+    contacts,
+    shape_angles,
+    spread_deg,
+)
+from handpose.synthesis.settle import TOLERANCE_MM, settle
+
+_TRIES = 6
+_DIP_FROM_PIP = 2 / 3  # one tendon bends both outer joints of a finger
+_PINCH = 0.13  # distance of two tips that touch, relative to |W-M0|
+_FLAT = np.zeros(20)
+
+
+@dataclass(frozen=True, eq=False)
+class Grip:
+    """What a grasp holds, relative to |W-M0|: a ball or a bar across the palm of this radius; centre (3,) in the wrist frame."""
+
+    kind: str
+    radius: float
+    centre: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class SampledPose:
+    """angles_rad (20,), the kind of pose it came from, and what it grasps, if anything."""
+
+    angles_rad: np.ndarray
+    kind: str
+    grip: Grip | None = None
+
+
+class PoseSampler:
+    """Draws hand poses; all chance comes from the generator that is passed in."""
+
+    def __init__(self, weights: dict[str, float] | None = None):
+        """`weights` by kind replaces the default mixture. Raises KeyError for a kind that does not exist."""
+        mixture = weights or DEFAULT_MIXTURE
+        self._kinds = [_KINDS[kind] for kind in mixture]
+        self._names = list(mixture)
+        self._chances = np.array(list(mixture.values()), float) / sum(mixture.values())
+
+    def sample(self, rng: np.random.Generator, skeleton: Skeleton) -> SampledPose:
+        """Draw a pose of the hand that is possible for it."""
+        for _ in range(_TRIES):
+            kind = rng.choice(len(self._kinds), p=self._chances)
+            angles, touches, grip = self._kinds[kind](rng, skeleton)
+            angles, overlap = settle(skeleton, angles, touches)
+            if overlap < TOLERANCE_MM:
+                return SampledPose(angles, self._names[kind], grip)
+        return SampledPose(_FLAT.copy(), "flat")
+
+
+def _shape(rng, skeleton, names):
+    """A named shape, carried out as carelessly as people do."""
+    shape = SHAPES[names[rng.integers(len(names))]]
+    angles = shape_angles(shape).reshape(5, 4)
+    angles[:, 1:] *= rng.uniform(0.85, 1.08)
+    angles[1:, 0] *= rng.uniform(0.5, 1.3)
+    return (
+        _with_noise(rng, angles.ravel(), rng.uniform(2, 7)),
+        contacts(shape, skeleton),
+        None,
+    )
+
+
+def _gesture(rng, skeleton):
+    return _shape(rng, skeleton, GESTURES)
+
+
+def _letter(rng, skeleton):
+    return _shape(rng, skeleton, LETTERS)
+
+
+def _free(rng, skeleton):
+    """Fingers bend each on their own, though neighbours take one another along."""
+    curl = rng.beta(0.8, 0.9, size=4)
+    together = rng.uniform(0, 0.8)
+    curl = together * curl.mean() + (1 - together) * curl
+    angles = np.zeros((5, 4))
+    angles[1:, 0] = spread_deg(rng.uniform(-1, 1)) * (1 - 0.8 * curl) + rng.normal(
+        0, 2, 4
+    )
+    angles[1:, 1] = np.clip(curl + rng.normal(0, 0.25, 4), 0, 1) * 98 - 14
+    angles[1:, 2] = np.clip(curl + rng.normal(0, 0.25, 4), 0, 1) * 104
+    angles[1:, 3] = _DIP_FROM_PIP * angles[1:, 2] + rng.normal(0, 7, 4)
+    angles[0] = rng.uniform((-45, -18, -15, -5), (16, 40, 65, 65))
+    return np.deg2rad(angles.ravel()), None, None
+
+
+def _ease(rng, skeleton):
+    """A hand that does nothing: bent a little more from index to little finger."""
+    bend = rng.uniform(0.1, 1.1)
+    angles = np.zeros((5, 4))
+    angles[1:, 0] = spread_deg(rng.uniform(-0.8, 0.3))
+    growth = 1 + np.arange(4) * rng.uniform(0, 0.25)
+    angles[1:, 1] = 30 * bend * growth
+    angles[1:, 2] = 38 * bend * growth
+    angles[1:, 3] = _DIP_FROM_PIP * angles[1:, 2] * rng.uniform(0.7, 1)
+    angles[0] = rng.uniform((-34, -4, 2, 2), (0, 26, 26, 30))
+    return _with_noise(rng, np.deg2rad(angles.ravel()), rng.uniform(2, 5)), None, None
+
+
+def _pinch(rng, skeleton):
+    """The thumb meets one finger, or two, holding something small or nothing; the others do as they like."""
+    angles, _, _ = (_ease if rng.random() < 0.6 else _free)(rng, skeleton)
+    angles = angles.reshape(5, 4)
+    finger = rng.choice(4, p=(0.5, 0.27, 0.13, 0.1)) + 1
+    fingers = [finger, finger + 1] if finger < 4 and rng.random() < 0.35 else [finger]
+    angles[0] = np.deg2rad(rng.uniform((-18, 24, 5, 5), (0, 40, 30, 35)))
+    width = (_PINCH + (rng.random() < 0.4) * rng.uniform(0, 0.35)) * skeleton.scale_mm
+    touches = []
+    for f in fingers:
+        bend = rng.uniform(0.6, 1.15)
+        angles[f, 1:] = np.deg2rad([50 * bend, 48 * bend, 30 * bend])
+        touches.append((4, 4 + 4 * f, width))
+    return angles.ravel(), touches, None
+
+
+def _grasp(rng, skeleton):
+    """Fingers wrap round a ball or a bar: each bone lies tangent to it."""
+    ball = rng.random() < 0.4
+    radius = rng.uniform(0.28, 0.5) if ball else rng.uniform(0.1, 0.42)
+    flesh = 0.085
+    lengths = (
+        skeleton.bone_lengths_mm.reshape(-1)[1:].reshape(5, 4)[:, 1:]
+        / skeleton.scale_mm
+    )
+    half_angles = np.rad2deg(np.arctan(lengths / 2 / (radius + flesh)))
+    angles = np.zeros((5, 4))
+    tight = rng.uniform(0.75, 1.05)
+    palm_half = np.rad2deg(np.arctan(0.16 / (radius + flesh)))
+    angles[1:, 1] = (half_angles[1:, 0] + palm_half) * tight
+    angles[1:, 2] = (half_angles[1:, 0] + half_angles[1:, 1]) * tight
+    angles[1:, 3] = np.minimum(
+        (half_angles[1:, 1] + half_angles[1:, 2]) * tight, 0.8 * angles[1:, 2]
+    )
+    angles[1:, 1:] += rng.normal(0, 3, (4, 3))
+    angles[1:, 0] = spread_deg(rng.uniform(0.1, 0.7) if ball else rng.uniform(-0.7, 0))
+    wrapped = rng.random() < 0.75
+    low, high = (
+        ((-28, 22, 5, 10), (-5, 40, 35, 45))
+        if wrapped
+        else ((-35, 0, 0, 0), (0, 12, 15, 15))
+    )
+    angles[0] = rng.uniform(low, high)
+    joints = skeleton.rest_joints_mm / skeleton.scale_mm
+    centre = (
+        joints[5] * 0.35 + joints[13] * 0.55 + np.array([0, 0, flesh + 0.03 + radius])
+    )
+    return (
+        np.deg2rad(angles.ravel()),
+        None,
+        Grip("ball" if ball else "bar", radius, centre),
+    )
+
+
+def _between(rng, skeleton):
+    """Somewhere on the way from one pose to another, as most frames of a video are."""
+    kinds = [_gesture, _letter, _ease, _grasp, _pinch]
+    first, last = (kinds[i](rng, skeleton)[0] for i in rng.integers(len(kinds), size=2))
+    # Fingers do not all arrive at once.
+    share = np.clip(rng.uniform(0, 1) + rng.normal(0, 0.1, 5), 0, 1)[:, None]
+    mixed = (1 - share) * first.reshape(5, 4) + share * last.reshape(5, 4)
+    return _with_noise(rng, mixed.ravel(), 3), None, None
+
+
+def _with_noise(rng, angles: np.ndarray, sigma_deg: float) -> np.ndarray:
+    """Vary a pose: every finger's flexions together, then each angle a little."""
+    noise = rng.normal(0, np.deg2rad(sigma_deg), (5, 4)) * (0.6, 1, 1, 0.6)
+    noise[:, 1:] += rng.normal(0, np.deg2rad(sigma_deg) / 2, (5, 1))
+    return np.clip(angles + noise.ravel(), *ANGLE_LIMITS_RAD.T)
+
+
+_KINDS = {
+    "gesture": _gesture, "letter": _letter, "free": _free, "ease": _ease, "pinch": _pinch, "grasp": _grasp, "between": _between,
+}  # fmt: skip
+DEFAULT_MIXTURE = {
+    "gesture": 0.26, "letter": 0.16, "free": 0.12, "ease": 0.10, "pinch": 0.11, "grasp": 0.11, "between": 0.14,
+}  # fmt: skip
