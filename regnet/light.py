@@ -7,12 +7,13 @@ Intermediate 3D is projected (ProjLayer) and drawn (RenderingLayer), joins the f
 from __future__ import annotations
 
 import keras
-from keras import layers, ops
+from keras import layers
 
 from handpose.skeleton import N_JOINTS
+from regnet.heads import score_heads
 from regnet.layers import ProjLayer, RenderingLayer
 
-WIDTHS = (48, 96, 192, 288)  # channels at 32, 16, 8 and 4 px
+WIDTHS = (48, 96, 176, 256)  # channels at 32, 16, 8 and 4 px
 
 
 def build_light(input_size: int = 128, widths: tuple[int, ...] = WIDTHS, projection: bool = True) -> keras.Model:
@@ -56,15 +57,7 @@ def build_light(input_size: int = 128, widths: tuple[int, ...] = WIDTHS, project
 
     deep = layers.Concatenate(name="deep")([_convolution(refined, widths[2], 3, 2, "deep4"), at4])
     joints_rel = _joints(deep, "joints_rel")
-    confidence, presence, left = _scores(deep, heatmaps)
-    outputs = {
-        "joints_mid": joints_mid,
-        "heatmaps": heatmaps,
-        "joints_rel": joints_rel,
-        "confidence": confidence,
-        "presence": presence,
-        "left": left,
-    }
+    outputs = {"joints_mid": joints_mid, "heatmaps": heatmaps, "joints_rel": joints_rel, **score_heads(deep, heatmaps)}
     return keras.Model(image, outputs, name=f"regnet_light_{input_size}")
 
 
@@ -87,8 +80,7 @@ def _residual(x, filters: int, stride: int, name: str):
 
 
 def _up(x, filters: int, name: str):
-    x = layers.UpSampling2D(interpolation="nearest", name=f"{name}_nearest")(_convolution(x, filters, 3, 1, name))
-    return x
+    return layers.UpSampling2D(interpolation="nearest", name=f"{name}_nearest")(_convolution(x, filters, 3, 1, name))
 
 
 def _joints(x, name: str):
@@ -97,22 +89,3 @@ def _joints(x, name: str):
     x = layers.Dense(200, name=f"{name}_hidden")(x)
     x = layers.Dense(3 * N_JOINTS, dtype="float32", name=f"{name}_vector")(x)
     return layers.Reshape((N_JOINTS, 3), dtype="float32", name=name)(x)
-
-
-def _scores(deep, heatmaps):
-    """Logits of confidence, presence and left; they learn to judge the heatmaps, not to change them."""
-    peaks = StoppedPeaks(dtype="float32", name="peaks")(heatmaps)
-    pooled = layers.GlobalAveragePooling2D(name="pooled")(deep)
-    x = layers.Dense(96, activation="relu", name="scores_hidden")(layers.Concatenate(name="scores")([pooled, peaks]))
-    return [
-        layers.Dense(units, dtype="float32", name=name)(x)
-        for name, units in (("confidence", N_JOINTS), ("presence", 1), ("left", 1))
-    ]
-
-
-@keras.saving.register_keras_serializable("regnet")
-class StoppedPeaks(layers.Layer):
-    """Maxima (N, C) of maps (N, H, W, C), through which no gradient flows back."""
-
-    def call(self, heatmaps):
-        return ops.stop_gradient(ops.max(heatmaps, axis=(1, 2)))

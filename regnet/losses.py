@@ -13,7 +13,7 @@ from __future__ import annotations
 from keras import ops
 
 from handpose.heatmap import HEATMAP_SIGMA, HEATMAP_SIZE
-from handpose.skeleton import M0, WRIST
+from handpose.skeleton import M0, N_JOINTS, WRIST
 
 WEIGHT_3D = 100.0
 WEIGHT_2D = 1.0
@@ -25,6 +25,8 @@ CONFIDENT_CELLS = 1.5  # an error of so many cells (6 px of a 128 px crop) halve
 
 def regnet_losses(outputs: dict, targets: dict) -> dict:
     """Compute every loss of a batch (scalars); "loss" is their weighted sum."""
+    # The released network has a 22nd heatmap without a known meaning: it is left alone.
+    outputs = {name: value[..., :N_JOINTS] if name.startswith("heatmaps") else value for name, value in outputs.items()}
     cells = targets["cells"]
     mid, final = outputs["joints_mid"], outputs["joints_rel"]
     losses = {

@@ -12,17 +12,17 @@ import numpy as np
 from handpose.camera import Camera
 from handpose.crop import CROP_SIZE, MARGIN, Crop
 from handpose.data import photos
+from handpose.data.cutout import hand_alpha
 from handpose.data.photos import LabelledHand, Photo, Split
 from handpose.heatmap import cells_from_px
 from regnet.augment import cut_out, random_look, random_placement
 
 WINDOW = 192  # px, at the same scale as the network's 128 px crop
-_GREEN_SCREEN = "rps_greenscreen"
 
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """A left hand (a right one is mirrored) in a wide window: image (192, 192, 4), the last channel 255 where it shows the hand's photograph and not what may be replaced."""
+    """A left hand (a right one is mirrored) in a wide window: image (192, 192, 4), and its alpha."""
 
     image: np.ndarray
     joints_px: np.ndarray
@@ -46,7 +46,8 @@ class PhotoCrops:
                 if not photo.hands:
                     continue
                 image = photo.read()
-                self.windows += [_window(image, hand, folder.name == _GREEN_SCREEN) for hand in photo.hands]
+                alpha = hand_alpha(image, folder.name)
+                self.windows += [_window(image, hand, alpha) for hand in photo.hands]
                 if photo.complete:
                     self.without_hand += _pieces_without_hand(image, photo)
 
@@ -120,24 +121,16 @@ def random_ground(backgrounds: Sequence[np.ndarray], size: int, rng: np.random.G
     return piece[:, ::-1] if rng.random() < 0.5 else piece
 
 
-def _window(image: np.ndarray, hand: LabelledHand, green_screen: bool) -> Window:
+def _window(image: np.ndarray, hand: LabelledHand, alpha: np.ndarray | None) -> Window:
     camera = Camera.from_fov((image.shape[1], image.shape[0]))
     joints = np.where(hand.valid[:, None], hand.joints_px, hand.joints_px[hand.valid].mean(0))
     crop = Crop.from_joints(camera, joints, WINDOW, MARGIN * WINDOW / CROP_SIZE)
-    kept = _not_green(image) if green_screen else np.full(image.shape[:2], 255, np.uint8)
+    kept = np.full(image.shape[:2], 255, np.uint8) if alpha is None else alpha
     cut = np.dstack([crop.warp(image), crop.warp(np.repeat(kept[..., None], 3, -1))[..., :1]])
     joints_px = crop.to_crop(joints)
     if hand.side == "right":
         cut, joints_px = cut[:, ::-1], joints_px * (-1, 1) + (WINDOW - 1, 0)
     return Window(np.ascontiguousarray(cut), joints_px, hand.valid, hand.side is not None)
-
-
-def _not_green(image: np.ndarray) -> np.ndarray:
-    """Mask (H, W) uint8, 255 where a picture before a green screen is not green, feathered by a pixel."""
-    red, green, blue = np.moveaxis(image.astype(np.int16), -1, 0)
-    mask = np.where(green - np.maximum(red, blue) > 18, 0, 255).astype(np.uint8)
-    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    return cv2.GaussianBlur(mask, (3, 3), 0)
 
 
 def _pieces_without_hand(image: np.ndarray, photo: Photo) -> list[np.ndarray]:

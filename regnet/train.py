@@ -85,17 +85,6 @@ def _config(args: argparse.Namespace) -> TrainConfig:
     )  # fmt: skip
 
 
-def build_network(config: TrainConfig):
-    """Build the network that a configuration names, a Keras model with the outputs of `regnet.losses`."""
-    if config.network == "paper":
-        from regnet.paper import build_paper
-
-        return build_paper(config.input_size, training_branch=True)
-    from regnet.light import build_light
-
-    return build_light(config.input_size, projection=config.projection)
-
-
 def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callable[[str], None] = print) -> None:
     """Train to the end of the configuration's steps or minutes; leave weights, checkpoint, CSV and pictures in `folder`.
 
@@ -104,7 +93,7 @@ def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callab
     import keras
     from tqdm import tqdm
 
-    from regnet import checkpoint
+    from regnet import checkpoint, networks
     from regnet.backend import make_train_step
     from regnet.losses import regnet_losses
     from regnet.progress import HeldOut
@@ -112,7 +101,8 @@ def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callab
 
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
-    model = build_network(config)
+    options = {"projection": config.projection} if config.network == "light" else {"training_branch": True}
+    model = networks.build(config.network, config.input_size, **options)
     if config.init:
         model.load_weights(config.init)
     optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay, clipnorm=5.0)

@@ -1,0 +1,120 @@
+"""Photo sets: labels come back as written, broken ones are named, and people held out stay out."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from handpose.data import photos
+from handpose.data.cutout import hand_alpha
+from handpose.errors import HandposeError
+from handpose.images import read_image
+
+
+def write_set(folder, labels, file_name="pseudo_labels.json"):
+    (folder / "images").mkdir(parents=True)
+    names = labels if isinstance(labels, dict) else {item["file"] for item in labels}
+    for name in names:
+        cv2.imwrite(str(folder / "images" / name), np.full((40, 60, 3), (10, 20, 200), np.uint8))
+    content = labels if isinstance(labels, dict) else {"items": labels}
+    (folder / file_name).write_text(json.dumps(content))
+    return folder
+
+
+def hand(side="left", offset=0.0):
+    return {"side": side, "joints_px": (np.arange(42).reshape(21, 2) + offset).tolist()}
+
+
+def test_pseudo_labels(tmp_path):
+    folder = write_set(tmp_path / "some_set", {"a.png": [hand(), hand("right", 3)], "b.png": [], "c.png": [hand()]})
+    assert photos.recognises(folder)
+    data = photos.read(folder)
+    assert len(data) == 3 and len(data.photos) == 3
+    assert [photo.complete for photo in data.photos] == [True, False, False]
+    sample = data[1]
+    assert sample.side == "right" and sample.valid.all() and sample.name == "a.png"
+    np.testing.assert_array_equal(sample.joints_px, np.arange(42).reshape(21, 2) + 3)
+    np.testing.assert_array_equal(sample.image[0, 0], (200, 20, 10))
+
+
+def test_annotations_keep_validity(tmp_path):
+    joints = np.column_stack([np.arange(42).reshape(21, 2), np.ones(21)])
+    joints[4, 2] = 0
+    folder = write_set(tmp_path / "s", [{"file": "a.png", "joints": joints.tolist(), "hand": None}], "annotations.json")
+    sample = photos.read(folder)[0]
+    assert sample.side is None and not sample.valid[4] and sample.valid.sum() == 20
+
+
+def test_split_by_person(tmp_path):
+    names = ["3__IMG_4501.jpg", "4__IMG_5599.jpg", "4__IMG_5600.jpg", "0__IMG_1118.jpg"]
+    folder = write_set(tmp_path / "sign_digits", {name: [hand()] for name in names})
+    held_out, train = photos.read(folder, "held_out"), photos.read(folder, "train")
+    assert {photo.path.name for photo in held_out.photos} == set(names[:2])
+    assert {photo.path.name for photo in train.photos} == set(names[2:])
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        '{"a.png": [{"side": "left"}]}',
+        '{"a.png": [{"side": "left", "joints_px": [[1, 2]]}]}',
+        '{"a.png": [{"side": "both", "joints_px": ' + json.dumps(hand()["joints_px"]) + "}]}",
+        '{"a.png": [{"side": "left", "joints_px": ' + json.dumps([[float("nan")] * 2] * 21) + "}]}",
+        "[1",
+    ],
+)
+def test_broken_labels_name_the_file(tmp_path, broken):
+    folder = write_set(tmp_path / "s", {"a.png": [hand()]})
+    (folder / "pseudo_labels.json").write_text(broken)
+    with pytest.raises(HandposeError, match="pseudo_labels.json"):
+        photos.read(folder)
+
+
+def test_missing_pictures_and_labels_are_named(tmp_path):
+    folder = write_set(tmp_path / "s", {"a.png": [hand()]})
+    (folder / "images" / "a.png").unlink()
+    with pytest.raises(HandposeError, match="a.png"):
+        photos.read(folder)
+    with pytest.raises(HandposeError, match="no pseudo_labels.json"):
+        photos.read(tmp_path)
+
+
+def test_pictures_of_all_kinds_are_read(tmp_path):
+    deep = np.full((6, 8), 32768, np.uint16)
+    rgba = np.full((6, 8, 4), 128, np.uint8)
+    for name, image in {"deep.png": deep, "grey.png": rgba[..., 0], "rgba.png": rgba}.items():
+        cv2.imwrite(str(tmp_path / name), image)
+        read = read_image(tmp_path / name)
+        assert read.shape == (6, 8, 3) and read.dtype == np.uint8
+        assert abs(int(read[0, 0, 0]) - 128) <= 1, name
+
+
+def test_unreadable_pictures_are_named(tmp_path):
+    (tmp_path / "torn.jpg").write_bytes(cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))[1].tobytes()[:300])
+    (tmp_path / "text.png").write_text("hello")
+    for name in ("torn.jpg", "text.png", "none.png"):
+        with pytest.raises(HandposeError, match=name):
+            read_image(tmp_path / name)
+
+
+def test_real_sets_have_their_published_counts(shared_data):
+    counts = {"sign_digits": 2052, "rps_greenscreen": 2112, "asl_letters": 631, "hands_subhih": 1674, "hands_dguzk": 427}
+    for name, count in counts.items():
+        assert len(photos.read(shared_data / "real" / name)) == count
+    assert len(photos.read(shared_data / "real" / "annotated_small")) == 27
+
+
+@pytest.mark.parametrize("name", ["rps_greenscreen", "sign_digits"])
+def test_cut_outs_hold_the_joints(shared_data, name):
+    """On an easy ground, nearly every labelled joint lies on the silhouette, which leaves most of the picture free."""
+    data = photos.read(shared_data / "real" / name)
+    on_hand, covered = [], []
+    for index in range(0, len(data), len(data) // 20):
+        sample = data[index]
+        alpha = hand_alpha(sample.image, name)
+        x, y = np.clip(sample.joints_px.round().astype(int), 0, np.array(alpha.shape[::-1]) - 1).T
+        on_hand.append((alpha[y, x] > 127).mean())
+        covered.append((alpha > 127).mean())
+    assert np.mean(on_hand) > 0.9 and 0.05 < np.mean(covered) < 0.6
+    assert hand_alpha(np.zeros((4, 4, 3), np.uint8), "hands_dguzk") is None
