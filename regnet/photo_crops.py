@@ -15,6 +15,7 @@ from handpose.data import photos
 from handpose.data.cutout import hand_alpha
 from handpose.data.photos import LabelledHand, Photo, Split
 from handpose.heatmap import cells_from_px
+from handpose.synthesis.backgrounds import Backgrounds
 from regnet.augment import cut_out, random_look, random_placement
 
 WINDOW = 192  # px, at the same scale as the network's 128 px crop
@@ -36,7 +37,7 @@ class PhotoCrops:
     Raises HandposeError where a set cannot be read.
     """
 
-    def __init__(self, folders: Sequence[Path], split: Split | None, backgrounds: Sequence[np.ndarray], size: int = CROP_SIZE):
+    def __init__(self, folders: Sequence[Path], split: Split | None, backgrounds: Backgrounds, size: int = CROP_SIZE):
         self.size = size
         self.backgrounds = backgrounds
         self.windows: list[Window] = []
@@ -59,11 +60,11 @@ class PhotoCrops:
         placement = random_placement(rng, WINDOW, self.size)
         cut = placement.warp(window.image, self.size)
         image, alpha = cut[..., :3], cut[..., 3:].astype(np.float32) / 255
-        ground = self._ground(rng)
         if rng.random() < 0.8:
+            ground = self.backgrounds.sample(rng, self.size)
             image = (image * alpha + ground * (1 - alpha)).astype(np.uint8)
         if rng.random() < 0.3:
-            image = cut_out(image, rng, self._ground(rng))
+            image = cut_out(image, rng, self.backgrounds.sample(rng, self.size))
         image = random_look(image, rng)
         joints_px = placement.points(window.joints_px)
         return self._targets(image, joints_px, window.valid, window.has_side, rng)
@@ -89,14 +90,11 @@ class PhotoCrops:
         }
 
     def _empty(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        image = self._ground(rng)
+        image = self.backgrounds.sample(rng, self.size)
         if self.without_hand and rng.random() < 0.6:
             image = self.without_hand[rng.integers(len(self.without_hand))]
             image = random_placement(rng, image.shape[0], self.size).warp(image, self.size, cv2.BORDER_REFLECT_101)
         return empty_item(random_look(image, rng))
-
-    def _ground(self, rng: np.random.Generator) -> np.ndarray:
-        return random_ground(self.backgrounds, self.size, rng)
 
 
 def empty_item(image: np.ndarray) -> dict[str, np.ndarray]:
@@ -107,18 +105,6 @@ def empty_item(image: np.ndarray) -> dict[str, np.ndarray]:
         "joints_rel": np.zeros((21, 3), np.float32), "has_3d": np.float32(0), "flat": np.float32(0),
         "presence": np.zeros(1, np.float32), "left": np.zeros(1, np.float32), "has_left": np.zeros(1, np.float32),
     }  # fmt: skip
-
-
-def random_ground(backgrounds: Sequence[np.ndarray], size: int, rng: np.random.Generator) -> np.ndarray:
-    """Cut a random piece (size, size, 3) out of a background; without any, one colour with noise."""
-    if not backgrounds:
-        noise = rng.normal(0, 10, (size, size, 3)) + rng.integers(0, 256, 3)
-        return np.clip(noise, 0, 255).astype(np.uint8)
-    picture = backgrounds[rng.integers(len(backgrounds))]
-    side = int(min(picture.shape[:2]) * rng.uniform(0.3, 1.0))
-    y, x = (int(rng.integers(0, extent - side + 1)) for extent in picture.shape[:2])
-    piece = cv2.resize(picture[y : y + side, x : x + side], (size, size), interpolation=cv2.INTER_AREA)
-    return piece[:, ::-1] if rng.random() < 0.5 else piece
 
 
 def _window(image: np.ndarray, hand: LabelledHand, alpha: np.ndarray | None) -> Window:

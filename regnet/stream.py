@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,12 +32,12 @@ class BatchMaker:
     """Make the batch of a step: the one place where sources are mixed."""
 
     def __init__(self, config: StreamConfig):
-        from handpose.synthesis.backgrounds import load_backgrounds
+        from handpose.synthesis.backgrounds import Backgrounds, shared_data
         from regnet.photo_crops import PhotoCrops
 
         self.config = config
         folders = [Path(source) for source in config.sources if source != RENDER]
-        backgrounds = load_backgrounds(300)
+        backgrounds = Backgrounds(shared_data())
         self.photos = {
             str(folder): PhotoCrops([folder], "train", backgrounds, config.size) for folder in folders
         }
@@ -92,10 +93,22 @@ def _work(config: StreamConfig, step: int, ready) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's to handle
     cv2.setNumThreads(1)
+    parent = os.getppid()
     try:
         maker = BatchMaker(config)
-        while True:
-            ready.put(maker.batch(step))
+        while _put(ready, maker.batch(step), parent):
             step += 1
     except HandposeError as error:
-        ready.put(str(error))
+        _put(ready, str(error), parent)
+
+
+def _put(ready, content, parent: int) -> bool:
+    """Hand over, or give up where the parent process is gone: a killed training must leave nobody behind."""
+    while os.getppid() == parent:
+        try:
+            ready.put(content, timeout=5)
+            return True
+        except queue.Full:
+            continue
+    ready.cancel_join_thread()
+    return False

@@ -1,0 +1,99 @@
+"""RegNet's losses: scaled as sums, silent about what a sample lacks, and zero for the right answer."""
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras")
+
+from handpose.heatmap import gaussian_heatmaps  # noqa: E402
+from handpose.kinematics import forward_kinematics  # noqa: E402
+from handpose.skeleton import M0, WRIST, Skeleton  # noqa: E402
+from regnet.losses import regnet_losses  # noqa: E402
+
+
+def perfect(rng, n=3, n_maps=21):
+    """Targets and the outputs that answer them."""
+    skeleton = Skeleton.default("left")
+    joints = np.stack([forward_kinematics(skeleton, np.r_[0, 0, 500, rng.normal(0, 0.5, 3), np.full(20, 0.2)]) for _ in range(n)])
+    rel = (joints - joints[:, M0, None]) / np.linalg.norm(joints[:, WRIST] - joints[:, M0], axis=-1)[:, None, None]
+    cells = 15.5 + 6 * rel[..., :2]
+    targets = {
+        "cells": cells, "labelled": np.ones((n, 21)), "inside": np.ones((n, 21)), "joints_rel": rel, "has_3d": np.ones(n),
+        "flat": np.zeros(n), "presence": np.ones((n, 1)), "left": np.ones((n, 1)), "has_left": np.ones((n, 1)),
+    }  # fmt: skip
+    maps = np.zeros((n, 32, 32, n_maps))
+    maps[..., :21] = np.moveaxis(gaussian_heatmaps(cells), 1, -1)
+    outputs = {
+        "heatmaps": maps, "joints_mid": rel, "joints_rel": rel, "confidence": np.full((n, 21), 30.0),
+        "presence": np.full((n, 1), 30.0), "left": np.full((n, 1), 30.0),
+    }  # fmt: skip
+    return as_float(outputs), as_float(targets)
+
+
+def as_float(arrays):
+    return {name: np.asarray(value, np.float32) for name, value in arrays.items()}
+
+
+def compute(outputs, targets):
+    return {name: float(value) for name, value in regnet_losses(outputs, targets).items()}
+
+
+def test_the_right_answer_costs_nothing():
+    losses = compute(*perfect(np.random.default_rng(0)))
+    for name in ("heatmaps", "joints_mid", "joints_rel", "flat", "presence", "left"):
+        assert losses[name] == pytest.approx(0, abs=1e-5), name
+    assert losses["error_cells"] < 0.72, "the maximum is at most half a cell from the joint on each axis"
+
+
+def test_losses_sum_over_coordinates_and_halve():
+    outputs, targets = perfect(np.random.default_rng(1))
+    outputs["joints_rel"] = outputs["joints_rel"] + np.float32(0.1)
+    losses = compute(outputs, targets)
+    assert losses["joints_rel"] == pytest.approx(0.5 * 63 * 0.01, rel=1e-4)
+    assert losses["loss"] > 100 * losses["joints_rel"]
+
+
+def test_heatmap_loss_sums_over_pixels():
+    outputs, targets = perfect(np.random.default_rng(2))
+    targets["inside"][:] = 0  # every map should be empty
+    outputs["heatmaps"][:] = 0.1
+    assert compute(outputs, targets)["heatmaps"] == pytest.approx(0.5 * 21 * 1024 * 0.01, rel=1e-4)
+
+
+def test_a_22nd_heatmap_is_left_alone():
+    outputs, targets = perfect(np.random.default_rng(3), n_maps=22)
+    before = compute(outputs, targets)["loss"]
+    outputs["heatmaps"][..., 21] = 5.0
+    assert compute(outputs, targets)["loss"] == before
+
+
+@pytest.mark.parametrize(
+    ("switch", "output", "loss"),
+    [("labelled", "heatmaps", "heatmaps"), ("has_3d", "joints_rel", "joints_rel"), ("has_3d", "joints_mid", "joints_mid"),
+     ("has_left", "left", "left"), ("labelled", "confidence", "confidence"), ("flat", "joints_rel", "flat")],
+)  # fmt: skip
+def test_what_is_not_labelled_carries_no_loss(switch, output, loss):
+    outputs, targets = perfect(np.random.default_rng(4))
+    targets["flat"][:] = 1
+    outputs[output] = -outputs[output] + np.float32(0.5)
+    assert compute(outputs, targets)[loss] > 0.01
+    targets[switch][:] = 0
+    assert compute(outputs, targets)[loss] == pytest.approx(0, abs=1e-6)
+
+
+def test_flat_labels_fix_3d_up_to_depth_scale_and_shift():
+    outputs, targets = perfect(np.random.default_rng(5))
+    targets["flat"][:] = 1
+    outputs["joints_rel"] = outputs["joints_rel"] + np.float32(0.3)
+    targets["cells"] = targets["cells"] * np.float32(0.5) + np.float32(3)
+    assert compute(outputs, targets)["flat"] == pytest.approx(0, abs=1e-3)
+    outputs["joints_rel"][:, 5:9, 1] *= -1
+    assert compute(outputs, targets)["flat"] > 0.05
+
+
+def test_confidence_learns_the_distance():
+    """A joint decoded far from its label wants low confidence, one at its label high."""
+    outputs, targets = perfect(np.random.default_rng(6))
+    near = compute(outputs, targets)["confidence"]
+    targets["cells"] = targets["cells"] + np.float32(8)
+    assert compute(outputs, targets)["confidence"] > near + 5
