@@ -111,6 +111,7 @@ def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callab
     state = {"step": 0, "seconds": 0.0, "best": -1.0}
     if resume:
         state = checkpoint.restore(folder.path, model, average, optimizer)
+        folder.rewind(state["step"])
     held_out = HeldOut(config.held_out, config.input_size)
     batches = stream(StreamConfig(config.sources, config.mix, config.batch_size, config.input_size, config.seed), state["step"])
     started = time.monotonic() - state["seconds"]
@@ -131,7 +132,7 @@ def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callab
             average.update(state["step"])
             folder.log(state["step"], **losses)
             bar.update()
-            bar.set_postfix(loss=f"{losses['loss']:.1f}", cells=f"{losses['error_cells']:.2f}")
+            bar.set_postfix(loss=f"{losses['loss']:.1f}", cells=f"{losses['error_cells']:.2f}", refresh=False)
             if state["step"] % config.evaluate_every == 0:
                 average.swap()
                 score = held_out.evaluate(model, folder, state["step"], log)

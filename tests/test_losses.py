@@ -86,7 +86,7 @@ def test_flat_labels_fix_3d_up_to_depth_scale_and_shift():
     targets["flat"][:] = 1
     outputs["joints_rel"] = outputs["joints_rel"] + np.float32(0.3)
     targets["cells"] = targets["cells"] * np.float32(0.5) + np.float32(3)
-    assert compute(outputs, targets)["flat"] == pytest.approx(0, abs=1e-3)
+    assert compute(outputs, targets)["flat"] == pytest.approx(0, abs=0.02)
     outputs["joints_rel"][:, 5:9, 1] *= -1
     assert compute(outputs, targets)["flat"] > 0.05
 

@@ -1,0 +1,75 @@
+"""The folder of a training run: its configuration, the CSV of its losses, and files that are never half written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from handpose.errors import HandposeError
+
+CONFIG_NAME = "config.json"
+LOSSES_NAME = "losses.csv"
+
+
+def atomic_write(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name and rename it: whoever reads finds the old or the new one, whole."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+class RunDir:
+    """A run's folder at `path`."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @classmethod
+    def create(cls, path: str | Path, config: dict[str, Any]) -> RunDir:
+        """Make a new folder with its config.json. Raises HandposeError where it exists: a run is never overwritten."""
+        path = Path(path)
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError as error:
+            raise HandposeError(f"{path}: exists already; continue it with --resume or give another --o") from error
+        except OSError as error:
+            raise HandposeError(f"{path}: cannot be created ({error.strerror})") from error
+        atomic_write(path / CONFIG_NAME, json.dumps(config, indent=1).encode())
+        return cls(path)
+
+    @classmethod
+    def resume(cls, path: str | Path) -> tuple[RunDir, dict[str, Any]]:
+        """Open a run and its configuration. Raises HandposeError where there is none."""
+        path = Path(path)
+        try:
+            return cls(path), json.loads((path / CONFIG_NAME).read_text())
+        except FileNotFoundError as error:
+            raise HandposeError(f"{path}: no run to resume, there is no {CONFIG_NAME}") from error
+        except (OSError, ValueError) as error:
+            raise HandposeError(f"{path / CONFIG_NAME}: not a configuration ({error})") from error
+
+    def log(self, step: int, **values: float) -> None:
+        """Append a row to losses.csv, flushed."""
+        path = self.path / LOSSES_NAME
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(["step", *values])
+            writer.writerow([step, *(repr(float(value)) for value in values.values())])
+
+    def rewind(self, step: int) -> None:
+        """Drop the rows after `step`, and a torn one: a run that was killed goes on from its checkpoint."""
+        path = self.path / LOSSES_NAME
+        if not path.exists():
+            return
+        header, *rows = path.read_text().splitlines() or [""]
+        columns = header.count(",")
+        kept = [row for row in rows if row.count(",") == columns and int(row.split(",")[0]) <= step]
+        atomic_write(path, "".join(f"{row}\n" for row in [header, *kept]).encode())

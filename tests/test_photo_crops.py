@@ -1,0 +1,89 @@
+"""Training items from photographs: labels follow every alteration, and right hands become left ones."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from handpose.heatmap import px_from_cells
+from handpose.synthesis.backgrounds import Backgrounds
+from regnet.augment import cut_out, random_look, random_placement
+from regnet.photo_crops import WINDOW, PhotoCrops
+
+
+def dotted_set(folder, side):
+    """A photo set of one picture, dark but for a bright dot at joint I3."""
+    joints = np.random.default_rng(3).uniform(60, 140, (21, 2))
+    image = np.full((200, 220, 3), 30, np.uint8)
+    cv2.circle(image, joints[8].round().astype(int).tolist(), 4, (255, 255, 255), -1)
+    joints[8] = joints[8].round()
+    (folder / "images").mkdir(parents=True)
+    cv2.imwrite(str(folder / "images" / "a.png"), image)
+    (folder / "pseudo_labels.json").write_text(json.dumps({"a.png": [{"side": side, "joints_px": joints.tolist()}]}))
+    return folder
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_labels_stay_on_their_picture(tmp_path, side, monkeypatch):
+    crops = PhotoCrops([dotted_set(tmp_path / "s", side)], None, Backgrounds())
+    monkeypatch.setattr("regnet.photo_crops.random_look", lambda image, rng: image)
+    monkeypatch.setattr("regnet.photo_crops.cut_out", lambda image, rng, filler: image)
+    rng = np.random.default_rng(0)
+    checked = 0
+    for _ in range(60):
+        item = crops.item(rng)
+        if not item["presence"][0]:
+            continue
+        image = item["image"] if item["left"][0] else item["image"][:, ::-1]
+        x, y = px_from_cells(item["cells"][8], 128)
+        if 8 < x < 120 and 8 < y < 120:
+            patch = image[int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4, 0]
+            assert patch.max() > 150, "the bright dot is where the label says"
+            checked += 1
+        assert (item["labelled"] == item["left"][0]).all()
+    assert checked > 25
+
+
+def test_items_have_one_form_and_follow_the_seed(tmp_path):
+    crops = PhotoCrops([dotted_set(tmp_path / "s", "left")], None, Backgrounds())
+    items = [crops.item(np.random.default_rng(seed)) for seed in range(40)]
+    again = crops.item(np.random.default_rng(7))
+    assert all(item[key].shape == items[0][key].shape for item in items for key in items[0])
+    assert all(item[key].dtype == items[0][key].dtype for item in items for key in items[0])
+    for key, value in items[7].items():
+        np.testing.assert_array_equal(value, again[key])
+    presence = [item["presence"][0] for item in items]
+    assert 0 in presence and 1 in presence
+    empty = items[presence.index(0)]
+    assert empty["inside"].mean() <= 0.5
+
+
+def test_placement_carries_points_and_pixels_alike():
+    window = np.zeros((WINDOW, WINDOW), np.uint8)
+    window[100:103, 80:83] = 255
+    for seed in range(30):
+        placement = random_placement(np.random.default_rng(seed), WINDOW, 128)
+        x, y = placement.points(np.array([81.0, 101.0]))
+        if 3 < x < 124 and 3 < y < 124:
+            moved = placement.warp(window, 128)
+            assert moved[int(round(y)), int(round(x))] > 60
+    matrices = [random_placement(np.random.default_rng(seed), WINDOW, 128, 0.0).matrix[:, :2] for seed in range(20)]
+    for matrix in matrices:  # without a squeeze it is a similarity
+        np.testing.assert_allclose(matrix @ matrix.T, np.linalg.det(matrix) * np.eye(2), atol=1e-9)
+
+
+def test_looks_change_pictures_but_not_their_form():
+    image = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    looks = [random_look(image, np.random.default_rng(seed)) for seed in range(60)]
+    assert all(look.shape == image.shape and look.dtype == np.uint8 for look in looks)
+    assert len({look.tobytes() for look in looks}) == 60
+    covered = cut_out(np.zeros_like(image), np.random.default_rng(1), np.full_like(image, 255))
+    assert 0 < (covered > 0).mean() < 0.3
+
+
+def test_real_sets_make_items(shared_data):
+    crops = PhotoCrops([shared_data / "real" / "hands_dguzk"], "held_out", Backgrounds(shared_data / "backgrounds"))
+    assert len(crops.windows) > 50
+    item = crops.item(np.random.default_rng(0))
+    assert item["image"].shape == (128, 128, 3)
