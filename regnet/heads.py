@@ -11,7 +11,6 @@ from handpose.skeleton import N_JOINTS
 from regnet.layers import PACKAGE
 
 SCORE_UNITS = {"confidence": N_JOINTS, "presence": 1, "left": 1}
-SCORE_LAYERS = ("scores_hidden", *SCORE_UNITS)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

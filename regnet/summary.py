@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-import keras
+if TYPE_CHECKING:
+    import keras
 
-from regnet.heads import SCORE_LAYERS
+HEADS = ("scores_hidden", "confidence", "presence", "left")  # of regnet.heads: the paper lacks them
 
 
-def folded_parameters(model: keras.Model, without: tuple[str, ...] = SCORE_LAYERS) -> int:
+def folded_parameters(model: keras.Model, without: tuple[str, ...] = HEADS) -> int:
     """Count parameters as they are once each batch norm is folded into the convolution before it, frozen ones included.
 
     A folded norm leaves one bias per channel. Layers named in `without` do not count: by default the heads that the paper lacks.
@@ -23,12 +25,16 @@ def multiplications(model: keras.Model) -> int:
 
 
 def _folded(layer: keras.Layer) -> int:
+    import keras
+
     if isinstance(layer, keras.layers.BatchNormalization):
         return layer.moving_mean.shape[0]
     return layer.count_params()
 
 
 def _multiplications(layer: keras.Layer) -> int:
+    import keras
+
     kinds = (keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.Dense)
     if not isinstance(layer, kinds):
         return 0
@@ -55,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
 
     model = build(args.network, args.input)
     model.summary(line_length=110)
-    heads = sum(model.get_layer(name).count_params() for name in SCORE_LAYERS)
+    heads = sum(model.get_layer(name).count_params() for name in HEADS)
     print(
         f"parameters with batch norm folded, without the heads for confidence, presence and side: {folded_parameters(model):,}"
     )

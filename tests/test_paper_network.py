@@ -5,9 +5,8 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from regnet.heads import SCORE_LAYERS
 from regnet.networks import build
-from regnet.summary import folded_parameters, multiplications
+from regnet.summary import HEADS, folded_parameters, multiplications
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +21,7 @@ def test_parameters_with_batch_norm_folded_are_the_released_networks(full):
 
 def test_folding_counts_one_bias_per_channel_and_the_added_heads_apart(full):
     assert folded_parameters(full, without=()) > folded_parameters(full)
-    head_parameters = sum(full.get_layer(name).count_params() for name in SCORE_LAYERS)
+    head_parameters = sum(full.get_layer(name).count_params() for name in HEADS)
     assert folded_parameters(full, without=()) - folded_parameters(full) == head_parameters
     conv1 = full.get_layer("conv1").count_params() + full.get_layer("conv1_norm").moving_mean.shape[0]
     assert conv1 == 9_472  # 7 x 7 x 3 x 64 and 64 biases

@@ -1,0 +1,70 @@
+"""Labelled hands as the network sees them: each in its ideal crop, with the truth beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from handpose.camera import Camera
+from handpose.crop import Crop
+from handpose.data import photos
+from handpose.data.sample import Sample
+from handpose.skeleton import Side
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledWindow:
+    """A hand in its labelled crop.
+
+    image (S, S, 3) uint8; joints_px (21, 2) in the picture; valid (21,) bool; joints_mm (21, 3) in the axes of the crop's camera, or
+    None; `crop` leads from the window back to the picture.
+    """
+
+    name: str
+    image: np.ndarray
+    crop: Crop
+    joints_px: np.ndarray
+    valid: np.ndarray
+    side: Side | None
+    joints_mm: np.ndarray | None
+
+
+class SampleSet(Protocol):
+    """A dataset's reader: one Sample per labelled hand."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+def read_samples(folder: Path) -> SampleSet:
+    """Read the labelled hands of a dataset's folder. Raises HandposeError where the folder is of no known kind."""
+    return photos.read(folder)
+
+
+def is_labelled(folder: Path) -> bool:
+    """Say whether a folder is a dataset with labels."""
+    return photos.recognises(folder)
+
+
+def labelled_windows(folder: Path, size: int, n: int | None = None, seed: int = 0) -> Iterator[LabelledWindow]:
+    """Cut the labelled hands of a dataset's folder, all of them or `n` drawn by `seed`, in the dataset's order."""
+    samples = read_samples(folder)
+    chosen = np.arange(len(samples))
+    if n is not None and n < len(samples):
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(samples))[:n])
+    return (cut(samples[int(index)], size) for index in chosen)
+
+
+def cut(sample: Sample, size: int) -> LabelledWindow:
+    """Cut the ideal crop of a labelled hand; a joint without a label is put amid the others."""
+    image = sample.image
+    camera = sample.camera or Camera.from_fov((image.shape[1], image.shape[0]))
+    joints_px = np.where(sample.valid[:, None], sample.joints_px, sample.joints_px[sample.valid].mean(0))
+    crop = Crop.from_joints(camera, joints_px, size)
+    joints_mm = None if sample.joints_mm is None else sample.joints_mm @ crop.camera_from_crop
+    return LabelledWindow(sample.name, crop.warp(image), crop, joints_px, sample.valid, sample.side, joints_mm)

@@ -1,0 +1,115 @@
+"""From windows of a picture to Predictions: right hands are mirrored in, everything is mirrored back out. NumPy only, no Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from handpose.crop import Crop
+from handpose.heatmap import HEATMAP_SIZE, decode_heatmaps, px_from_cells
+from handpose.prediction import Prediction
+from handpose.skeleton import Side
+
+DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "regnet_light.onnx"
+
+# Confidence learns exp(-(error / 1.5 cells)^2 / 2) (regnet.losses), so it tells the error that the network expects.
+CONFIDENT_CELLS = 1.5
+SMALLEST_ERROR_CELLS = 0.2  # of a joint that the network is sure of: labels and sampling are no better
+
+
+class Network(Protocol):
+    """A loaded RegNet: crops of left hands (N, S, S, 3) uint8 to the outputs of the ONNX contract, by name."""
+
+    input_size: int
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class WindowPrediction:
+    """RegNet's answer for N windows, as they were given: joints_px (N, 21, 2) [window px], sigma_px (N, 21), joints_rel (N, 21, 3), confidence (N, 21), presence (N,), left (N,)."""
+
+    joints_px: np.ndarray
+    sigma_px: np.ndarray
+    joints_rel: np.ndarray
+    confidence: np.ndarray
+    presence: np.ndarray
+    left: np.ndarray
+
+
+class Predictor:
+    """RegNet behind one call: `predictor(image, crops, sides)`."""
+
+    def __init__(self, network: Network):
+        self.network = network
+        self.input_size = network.input_size
+
+    @classmethod
+    def from_file(cls, path: str | Path, runtime: str = "auto", device: str = "auto") -> Predictor:
+        """Load exported weights, or with `runtime` "keras" a training run. Raises HandposeError where they cannot be used."""
+        if runtime == "keras":
+            from regnet.keras_predictor import KerasNetwork
+
+            return cls(KerasNetwork(path, device))
+        from handpose.runtime import load_network
+
+        return cls(load_network(path, runtime, device))
+
+    def __call__(self, image: np.ndarray, crops: Sequence[Crop], sides: Sequence[Side]) -> list[Prediction]:
+        """Look at the hands of a picture (H, W, 3) uint8: one Prediction for each crop, `sides` the assumed ones."""
+        if not crops:
+            return []
+        windows = np.stack([crop.warp(image) for crop in crops])
+        seen = self.windows(windows, sides)
+        return [
+            Prediction(
+                joints_px=crop.to_image(seen.joints_px[i]),
+                sigma_px=seen.sigma_px[i] * _picture_px_per_window_px(crop),
+                joints_rel=seen.joints_rel[i],
+                confidence=seen.confidence[i],
+                presence=float(seen.presence[i]),
+                left=float(seen.left[i]),
+            )
+            for i, crop in enumerate(crops)
+        ]
+
+    def windows(self, windows: np.ndarray, sides: Sequence[Side]) -> WindowPrediction:
+        """Look at windows (N, S, S, 3) uint8 that show hands of the given sides.
+
+        A mirrored window with the other side gives exactly the mirrored answer.
+        """
+        mirrored = np.array([side == "right" for side in sides])
+        fed = np.where(mirrored[:, None, None, None], windows[:, :, ::-1], windows)
+        outputs = self.network(np.ascontiguousarray(fed))
+        size = windows.shape[1]
+
+        cells, _ = decode_heatmaps(outputs["heatmaps"])
+        joints_px = px_from_cells(cells, size)
+        joints_px[mirrored, :, 0] = size - 1 - joints_px[mirrored, :, 0]
+        joints_rel = np.array(outputs["joints_rel"], float)
+        joints_rel[mirrored, :, 0] *= -1
+        confidence = np.array(outputs["confidence"], float)
+        left = np.array(outputs["left"], float)[:, 0]
+        return WindowPrediction(
+            joints_px=joints_px,
+            sigma_px=expected_error_cells(confidence) * (size / HEATMAP_SIZE),
+            joints_rel=joints_rel,
+            confidence=confidence,
+            presence=np.array(outputs["presence"], float)[:, 0],
+            left=np.where(mirrored, 1 - left, left),
+        )
+
+
+def expected_error_cells(confidence: np.ndarray) -> np.ndarray:
+    """Turn confidences 0..1 (...) into expected errors [heatmap cells]."""
+    spread = np.sqrt(-2 * np.log(np.clip(confidence, 1e-3, 1.0)))
+    return np.maximum(CONFIDENT_CELLS * spread, SMALLEST_ERROR_CELLS)
+
+
+def _picture_px_per_window_px(crop: Crop) -> float:
+    corners = crop.corners_px
+    return float(np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=-1).mean() / crop.size)
