@@ -1,0 +1,19 @@
+"""What all tests share: the folder of photographs, and quiet, single-threaded libraries."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder `../shared/data` beside the repository, or HANDPOSE_SHARED_DATA; skips where there is none."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("HANDPOSE_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no photographs: {folder} is not there")
+    return folder
