@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from handpose.errors import HandposeError
+from handpose.run_dir import atomic_write
 from handpose.skeleton import N_JOINTS
 
 OPSET = 17
@@ -163,12 +164,7 @@ def _photo_crops(folder: Path, source: Path, count: int = 32) -> np.ndarray:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a whole file or none."""
-    draft = path.with_name(f".{path.name}.new")
     try:
-        draft.write_bytes(content)
-        os.replace(draft, path)
+        atomic_write(path, content)
     except OSError as error:
         raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        draft.unlink(missing_ok=True)

@@ -1,0 +1,178 @@
+"""Run an exported network: OpenVINO on a CPU, ONNX Runtime elsewhere, behind one call."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from handpose.errors import HandposeError
+
+Runtime = Literal["auto", "openvino", "onnx"]
+Device = Literal["auto", "cpu", "gpu"]
+Arrays = dict[str, np.ndarray]
+Run = Callable[[np.ndarray], Arrays]
+
+INPUT_NAME = "image"
+_ONE_BY_ONE = 2  # as few pictures as this run singly: a graph of fixed size is the fastest
+
+
+class Network:
+    """A loaded network: call it with pictures (N, S, S, 3) uint8 for its outputs by name, each with N first.
+
+    input_size: S [px]. name, sha256: of the weights file. runtime: what it runs on.
+    """
+
+    def __init__(self, run: Run, input_size: int, output_names: tuple[str, ...], path: Path, sha256: str, runtime: str):
+        self._run = run
+        self.input_size = input_size
+        self.output_names = output_names
+        self.name = path.name
+        self.sha256 = sha256
+        self.runtime = runtime
+
+    def __call__(self, images: np.ndarray) -> Arrays:
+        return self._run(np.ascontiguousarray(images))
+
+
+def load_network(
+    path: str | Path, runtime: str = "auto", device: str = "auto", outputs: tuple[str, ...] = ()
+) -> Network:
+    """Load an ONNX file with the input `image` (N, S, S, 3) uint8.
+
+    `runtime` is auto, openvino or onnx; `device` auto, cpu or gpu (CUDA, by ONNX Runtime; where there is none, a line on stderr
+    says so and the CPU serves). A checksum that a .json beside the file names must fit. Raises HandposeError where the file or
+    the runtime is missing, the file is altered, or the network lacks one of `outputs`.
+    """
+    path = Path(path)
+    content, sha256 = _read(path)
+    chosen = _choose(runtime, device)
+    try:
+        loaded = {"openvino": _openvino, "onnx": _onnx_cpu, "cuda": _onnx_cuda}[chosen](content)
+    except HandposeError:
+        raise
+    except Exception as error:  # both libraries raise their own kinds
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise HandposeError(f"{path}: not a network that {chosen} can run ({reason})") from error
+    run, shape, names = loaded
+    if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3 or not isinstance(shape[1], int):
+        raise HandposeError(f"{path}: expected an input {INPUT_NAME} of (N, S, S, 3), found {tuple(shape)}")
+    missing = set(outputs) - set(names)
+    if missing:
+        raise HandposeError(
+            f"{path}: weights of another network: expected the outputs {sorted(outputs)}, found {sorted(names)}"
+        )
+    return Network(run, shape[1], tuple(names), path, sha256, chosen)
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    """Read a weights file and check it against the checksum beside it, if there is one."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise HandposeError(f"{path}: the weights cannot be read ({error.strerror})") from error
+    sha256 = hashlib.sha256(content).hexdigest()
+    card = path.with_suffix(".json")
+    try:
+        wanted = json.loads(card.read_text()).get("sha256", {}).get(path.name)
+    except FileNotFoundError:
+        wanted = None
+    except (OSError, ValueError, AttributeError) as error:
+        raise HandposeError(f"{card}: not a card of weights ({error})") from error
+    if wanted and wanted != sha256:
+        raise HandposeError(
+            f"{path}: the weights were altered: expected SHA-256 {wanted[:12]}..., found {sha256[:12]}..."
+        )
+    return content, sha256
+
+
+def _choose(runtime: str, device: str) -> str:
+    """Decide between "openvino", "onnx" and "cuda"."""
+    if runtime not in ("auto", "openvino", "onnx"):
+        raise HandposeError(f"the runtime of an ONNX file is auto, openvino or onnx, not {runtime}")
+    if device == "gpu":
+        if _has_cuda():
+            return "cuda"
+        print(
+            "no CUDA GPU that ONNX Runtime can use: running on the CPU (pip install onnxruntime-gpu)", file=sys.stderr
+        )
+    if device == "auto" and runtime in ("auto", "onnx") and _has_cuda():
+        return "cuda"
+    if runtime == "auto":
+        return "openvino" if find_spec("openvino") else "onnx"
+    package = {"openvino": "openvino", "onnx": "onnxruntime"}[runtime]
+    if not find_spec(package):
+        raise HandposeError(f"--runtime {runtime} needs the package {package}: pip install {package}")
+    return runtime
+
+
+def _has_cuda() -> bool:
+    """Ask the driver first: that costs no import where there is no GPU."""
+    for name in ("libcuda.so.1", "nvcuda.dll"):
+        try:
+            if ctypes.CDLL(name).cuInit(0) == 0:
+                break
+        except OSError:
+            continue
+    else:
+        return False
+    if not find_spec("onnxruntime"):
+        return False
+    import onnxruntime
+
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
+def _openvino(content: bytes) -> tuple[Run, list, list[str]]:
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(content)
+    (entry,) = model.inputs
+    shape = [d.get_length() if d.is_static else None for d in entry.partial_shape]
+    names = [output.any_name for output in model.outputs]
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    single = model.clone()
+    single.reshape([1, *shape[1:]])
+    request = core.compile_model(single, "CPU", settings).create_infer_request()
+    many = None
+
+    def run(images: np.ndarray) -> Arrays:
+        nonlocal many
+        if len(images) <= _ONE_BY_ONE:
+            rows = [list(request.infer([images[i : i + 1]], share_inputs=True).values()) for i in range(len(images))]
+            return {name: np.concatenate(parts) for name, parts in zip(names, zip(*rows, strict=True), strict=True)}
+        many = many or core.compile_model(model, "CPU", settings)
+        return dict(zip(names, many(images).values(), strict=True))
+
+    return run, shape, names
+
+
+def _onnx_cpu(content: bytes) -> tuple[Run, list, list[str]]:
+    return _onnx(content, ["CPUExecutionProvider"])
+
+
+def _onnx_cuda(content: bytes) -> tuple[Run, list, list[str]]:
+    return _onnx(content, ["CUDAExecutionProvider", "CPUExecutionProvider"])
+
+
+def _onnx(content: bytes, providers: list[str]) -> tuple[Run, list, list[str]]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # its warnings are about its own optimiser
+    session = onnxruntime.InferenceSession(content, options, providers=providers)
+    (entry,) = session.get_inputs()
+    names = [output.name for output in session.get_outputs()]
+
+    def run(images: np.ndarray) -> Arrays:
+        return dict(zip(names, session.run(names, {entry.name: images}), strict=True))
+
+    return run, [d if isinstance(d, int) else None for d in entry.shape], names

@@ -1,0 +1,89 @@
+"""Running ONNX files: both runtimes agree, batches are rows, broken weights are told in one line."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+
+from handpose.errors import HandposeError
+from handpose.runtime import load_network
+
+SIZE = 8
+RUNTIMES = ["openvino", "onnx"]
+
+
+def small_network(path, channels=3):
+    """Means over the picture (N, C) and the picture in floats with its axes turned."""
+    helper, kind = onnx.helper, onnx.TensorProto
+    nodes = [
+        helper.make_node("Cast", ["image"], ["floats"], to=kind.FLOAT),
+        helper.make_node("Transpose", ["floats"], ["maps"], perm=[0, 3, 1, 2]),
+        helper.make_node("ReduceMean", ["maps"], ["means"], axes=[2, 3], keepdims=0),
+    ]
+    entry = helper.make_tensor_value_info("image", kind.UINT8, ["n", SIZE, SIZE, channels])
+    exits = [
+        helper.make_tensor_value_info("maps", kind.FLOAT, ["n", channels, SIZE, SIZE]),
+        helper.make_tensor_value_info("means", kind.FLOAT, ["n", channels]),
+    ]
+    graph = helper.make_graph(nodes, "small", [entry], exits)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_outputs_by_name_for_any_number_of_pictures(tmp_path, runtime, n):
+    network = load_network(small_network(tmp_path / "n.onnx"), runtime, "cpu")
+    assert (network.input_size, network.name, network.runtime) == (SIZE, "n.onnx", runtime)
+    images = np.random.default_rng(n).integers(0, 256, (n, SIZE, SIZE, 3), dtype=np.uint8)
+    outputs = network(images[:, :, ::-1])
+    assert set(outputs) == {"maps", "means"}
+    np.testing.assert_array_equal(outputs["maps"], np.moveaxis(images[:, :, ::-1], -1, 1))
+    np.testing.assert_allclose(outputs["means"], images.mean((1, 2)), rtol=1e-5)
+
+
+def test_one_answer_does_not_overwrite_the_one_before(tmp_path):
+    network = load_network(small_network(tmp_path / "n.onnx"), "auto", "cpu")
+    black, white = np.zeros((1, SIZE, SIZE, 3), np.uint8), np.full((1, SIZE, SIZE, 3), 255, np.uint8)
+    first = network(black)
+    network(white)
+    assert not first["maps"].any()
+
+
+def test_checksum_beside_the_weights_must_fit(tmp_path):
+    path = small_network(tmp_path / "n.onnx")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (tmp_path / "n.json").write_text(json.dumps({"sha256": {"n.onnx": digest}}))
+    assert load_network(path, "onnx", "cpu").sha256 == digest
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(HandposeError, match="altered: expected SHA-256 " + digest[:12]):
+        load_network(path, "onnx", "cpu")
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_what_is_no_network_is_refused_in_one_line(tmp_path, runtime):
+    def message(path, **options):
+        with pytest.raises(HandposeError) as caught:
+            load_network(path, runtime, "cpu", **options)
+        assert "\n" not in str(caught.value) and path.name in str(caught.value)
+        return str(caught.value)
+
+    assert "cannot be read" in message(tmp_path / "none.onnx")
+    (tmp_path / "torn.onnx").write_bytes(b"\x08\x08nonsense")
+    assert "not a network" in message(tmp_path / "torn.onnx")
+    assert "(N, S, S, 3)" in message(small_network(tmp_path / "grey.onnx", channels=1))
+    assert "expected the outputs ['centre']" in message(small_network(tmp_path / "n.onnx"), outputs=("centre",))
+
+
+def test_unknown_runtime_and_missing_gpu(tmp_path, capsys, monkeypatch):
+    path = small_network(tmp_path / "n.onnx")
+    with pytest.raises(HandposeError, match="auto, openvino or onnx"):
+        load_network(path, "tpu", "cpu")
+    monkeypatch.setattr("handpose.runtime._has_cuda", lambda: False)
+    network = load_network(path, "auto", "gpu")
+    assert capsys.readouterr().err.count("\n") == 1
+    assert network.runtime in RUNTIMES
