@@ -160,7 +160,8 @@ def _photo_crops(folder: Path, source: Path, count: int = 32) -> np.ndarray:
     from regnet.networks import configuration
 
     size = configuration(source)["input_size"]
-    return np.stack([window.image for window in labelled_windows(folder, size, count)])
+    windows, _ = labelled_windows(folder, size, count)
+    return np.stack([window.image for window in windows])
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -33,31 +32,23 @@ class LabelledWindow:
     joints_mm: np.ndarray | None
 
 
-class SampleSet(Protocol):
-    """A dataset's reader: one Sample per labelled hand."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Sample: ...
-
-
-def read_samples(folder: Path) -> SampleSet:
-    """Read the labelled hands of a dataset's folder. Raises HandposeError where the folder is of no known kind."""
-    return photos.read(folder)
-
-
 def is_labelled(folder: Path) -> bool:
     """Say whether a folder is a dataset with labels."""
     return photos.recognises(folder)
 
 
-def labelled_windows(folder: Path, size: int, n: int | None = None, seed: int = 0) -> Iterator[LabelledWindow]:
-    """Cut the labelled hands of a dataset's folder, all of them or `n` drawn by `seed`, in the dataset's order."""
-    samples = read_samples(folder)
+def labelled_windows(
+    folder: Path, size: int, n: int | None = None, seed: int = 0, split: photos.Split | None = None
+) -> tuple[Iterator[LabelledWindow], int]:
+    """Cut the labelled hands of a dataset's folder, all of them or `n` drawn by `seed`, in the dataset's order; give their number too.
+
+    Raises HandposeError where the folder is of no known kind, and on the way where a picture cannot be read.
+    """
+    samples = photos.read(folder, split)
     chosen = np.arange(len(samples))
     if n is not None and n < len(samples):
         chosen = np.sort(np.random.default_rng(seed).permutation(len(samples))[:n])
-    return (cut(samples[int(index)], size) for index in chosen)
+    return (cut(samples[int(index)], size) for index in chosen), len(chosen)
 
 
 def cut(sample: Sample, size: int) -> LabelledWindow:
@@ -68,3 +59,8 @@ def cut(sample: Sample, size: int) -> LabelledWindow:
     crop = Crop.from_joints(camera, joints_px, size)
     joints_mm = None if sample.joints_mm is None else sample.joints_mm @ crop.camera_from_crop
     return LabelledWindow(sample.name, crop.warp(image), crop, joints_px, sample.valid, sample.side, joints_mm)
+
+
+def rendered_windows(n: int, seed: int, size: int) -> Iterator[LabelledWindow]:
+    """Render `n` hands with the default sampler, occluders and noise on."""
+    raise NotImplementedError

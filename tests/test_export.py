@@ -69,7 +69,8 @@ def test_exported_file_keeps_the_contract(exported):
 def test_export_agrees_with_keras_on_photographs(run, exported, shared_data):
     from regnet.labelled import labelled_windows
 
-    pictures = np.stack([w.image for w in labelled_windows(shared_data / "real" / "hands_dguzk", 128, 16)])
+    windows, _ = labelled_windows(shared_data / "real" / "hands_dguzk", 128, 16)
+    pictures = np.stack([window.image for window in windows])
     found = exporting.differences(exporting.run_onnx(exported, pictures), KerasNetwork(run)(pictures))
     assert set(found) == set(CONTRACT)
     assert max(found.values()) < exporting.TOLERANCE

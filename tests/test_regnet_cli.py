@@ -1,0 +1,176 @@
+"""The command `regnet`: help at once, one-line errors, exit codes, what `test`, `export` and `summary` print and write."""
+
+import json
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from tests_data import write_photo_set
+
+from handpose.heatmap import cells_from_px, gaussian_heatmaps
+from regnet import evaluate as evaluation
+from regnet.cli import COMMANDS, main
+from regnet.labelled import labelled_windows
+from regnet.predictor import Predictor
+
+
+class Seer:
+    """Knows where the hands of a photo set are, up to a shift [window px]; says "left" by the picture's stamp of its side."""
+
+    input_size = 128
+
+    def __init__(self, folder, shift_px=0.0):
+        windows, _ = labelled_windows(folder, 128)
+        self.known = {}
+        for window in windows:
+            joints = window.crop.to_crop(window.joints_px) + (shift_px, 0)
+            mirror = joints * (-1, 1) + (127, 0)
+            left = window.side == "left"
+            self.known[window.image.tobytes()] = (joints, float(left))
+            self.known[np.ascontiguousarray(window.image[:, ::-1]).tobytes()] = (mirror, float(not left))
+
+    def __call__(self, images):
+        seen = [self.known[image.tobytes()] for image in images]
+        joints = np.array([joints for joints, _ in seen])
+        ones = np.ones((len(images), 21))
+        return {
+            "heatmaps": gaussian_heatmaps(cells_from_px(joints, 128)), "joints_rel": np.zeros((len(images), 21, 3)),
+            "confidence": 0.9 * ones, "presence": 0.8 * ones[:, :1], "left": np.array([[left] for _, left in seen]),
+        }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def photo_set(tmp_path_factory):
+    return write_photo_set(tmp_path_factory.mktemp("photos") / "sticks")
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
+def test_help_comes_at_once_and_imports_nothing_heavy(command):
+    code = f"import sys; from regnet.cli import main\ntry: main({[*command, '--help']})\nexcept SystemExit as end: assert end.code == 0\n"
+    code += "assert not {'tensorflow', 'keras', 'onnxruntime', 'openvino'} & set(sys.modules)"
+    started = time.monotonic()
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "usage: regnet" in result.stdout
+    assert time.monotonic() - started < 10  # far above what it takes, so that a busy machine does not fail it
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["fly"], ["test"], ["test", "--i", "a", "--v", "b"], ["summary", "--network", "x"]]
+)
+def test_wrong_usage_is_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert "usage: regnet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["test", "--i", "nowhere"], "nowhere: no such file or folder"),
+        (["test", "--v", "nowhere.mp4"], "nowhere.mp4: no such file or folder"),
+        (["test", "--i", "{set}", "--weights", "nowhere.onnx"], "nowhere.onnx: the weights cannot be read"),
+        (["test", "--i", "{set}", "--n", "0"], "--n must be at least 1"),
+        (["test", "--i", "{set}", "--json", "none/x.json"], "none: no such folder"),
+        (["test", "--i", "{set}/images", "--json", "x.json"], "holds no labels"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_1(photo_set, arguments, reason, capsys):
+    assert main([argument.format(set=photo_set) for argument in arguments]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("regnet: ") and captured.err.count("\n") == 1
+    assert reason in captured.err
+    assert not captured.out
+
+
+def test_test_measures_a_known_error_and_writes_it(photo_set, tmp_path, capsys, monkeypatch):
+    shift = 6.0
+    monkeypatch.setattr(evaluation, "load_predictor", lambda weights: Predictor(Seer(photo_set, shift)))
+    figures_file, sheet = tmp_path / "figures.json", tmp_path / "sheet.png"
+    assert main(["test", "--i", str(photo_set), "--json", str(figures_file), "--output", str(sheet)]) == 0
+    figures = json.loads(figures_file.read_text())
+    assert figures["n"] == 8
+    assert figures["epe_px"] == pytest.approx(shift, abs=0.05)
+    # The box is two thirds of the crop, a little less or more by the roll between the two.
+    assert figures["epe_of_box"] == pytest.approx(shift / (128 / 1.5), rel=0.25)
+    assert figures["pck@0.05"] == 0 and figures["pck@0.20"] == 1
+    assert figures["side_right"] == 1 and figures["presence"] == pytest.approx(0.8)
+    assert cv2.imread(str(sheet)) is not None
+    printed = capsys.readouterr().out
+    assert "8 hands" in printed and "PCK@0.10" in printed
+
+
+def test_pck_is_scored_as_distance_over_the_longer_side_of_the_labelled_box(photo_set):
+    """The figures, computed anew from the labels file."""
+    predictor = Predictor(Seer(photo_set, 9.0))
+    windows, _ = labelled_windows(photo_set, 128)
+    windows = list(windows)
+    figures, _ = evaluation.evaluate(predictor, windows)
+    labels = json.loads((photo_set / "pseudo_labels.json").read_text())
+    relative = []
+    for window in windows:
+        joints = np.array(labels[window.name][0]["joints_px"])
+        shifted = window.crop.to_image(window.crop.to_crop(joints) + (9.0, 0))
+        relative.append(np.linalg.norm(shifted - joints, axis=1) / np.ptp(joints, axis=0).max())
+    assert figures["epe_of_box"] == pytest.approx(np.mean(relative), rel=0.01)
+    assert figures["pck@0.10"] == pytest.approx(np.mean(np.concatenate(relative) <= 0.10), abs=0.1)
+
+
+def test_a_network_that_always_agrees_on_the_side_scores_a_half(photo_set):
+    class Yes(Seer):
+        def __call__(self, images):
+            return {**super().__call__(images), "left": np.ones((len(images), 1))}
+
+    windows, _ = labelled_windows(photo_set, 128)
+    figures, _ = evaluation.evaluate(Predictor(Yes(photo_set)), windows)
+    assert figures["side_right"] == 0.5
+
+
+def test_n_draws_the_same_hands_for_the_same_seed(photo_set):
+    def names(seed):
+        windows, count = labelled_windows(photo_set, 128, 4, seed)
+        assert count == 4
+        return [window.name for window in windows]
+
+    assert names(1) == names(1)
+    assert len({tuple(names(seed)) for seed in range(6)}) > 1
+
+
+def test_videos_and_unlabelled_pictures_go_to_the_tracker(photo_set, tmp_path, monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(evaluation.subprocess, "run", lambda command, check: calls.append(command) or FakeEnd())
+    video = tmp_path / "a.mp4"
+    video.touch()
+    output = str(tmp_path / "t.jsonl")
+    assert main(["test", "--v", str(video), "--output", output]) == 0
+    assert main(["test", "--i", str(photo_set / "images"), "--output", output]) == 0
+    assert calls[0][1:5] == ["-m", "tracker", "--video", str(video)]
+    assert calls[1][3:5] == ["--images", str(photo_set / "images")]
+    FakeEnd.returncode = 1
+    assert main(["test", "--v", str(video)]) == 1
+    assert "exit code 1" in capsys.readouterr().err
+
+
+class FakeEnd:
+    returncode = 0
+
+
+def test_summary_prints_the_papers_count(capsys):
+    pytest.importorskip("tensorflow")
+    assert main(["summary", "--network", "paper"]) == 0
+    printed = capsys.readouterr().out
+    assert "19,807,422" in printed and "res4d" in printed
+    assert "1.276" in printed or "1.277" in printed
+
+
+def test_ctrl_c_is_no_error(monkeypatch, capsys):
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation, "run", interrupted)
+    assert main(["test", "--i", "render"]) == 0
+    assert "stopped" in capsys.readouterr().err
