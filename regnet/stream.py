@@ -5,9 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,8 @@ class BatchMaker:
 
         self.config = config
         folders = [Path(source) for source in config.sources if source != RENDER]
-        backgrounds = Backgrounds(shared_data())
+        data = shared_data()
+        backgrounds = Backgrounds(data / "backgrounds" if data else None)
         self.photos = {
             str(folder): PhotoCrops([folder], "train", backgrounds, config.size) for folder in folders
         }
@@ -61,14 +63,14 @@ class BatchMaker:
         return self.photos[source].item(rng)
 
 
-def stream(config: StreamConfig, first_step: int = 0) -> Iterator[dict[str, np.ndarray]]:
-    """Yield batches from `first_step` on, without end, from a worker process that stops with the iterator.
+def stream(maker: Callable[[Any], Any], config: Any, first_step: int = 0) -> Iterator[dict[str, np.ndarray]]:
+    """Yield `maker(config).batch(step)` for steps from `first_step` on, without end, from a process that stops with the iterator.
 
     Raises HandposeError with the worker's own words where it fails.
     """
     context = multiprocessing.get_context("spawn")
     ready = context.Queue(_AHEAD)
-    worker = context.Process(target=_work, args=(config, first_step, ready), daemon=True)
+    worker = context.Process(target=_work, args=(maker, config, first_step, ready), daemon=True)
     worker.start()
     try:
         while True:
@@ -86,7 +88,7 @@ def stream(config: StreamConfig, first_step: int = 0) -> Iterator[dict[str, np.n
         worker.join()
 
 
-def _work(config: StreamConfig, step: int, ready) -> None:
+def _work(maker, config, step: int, ready) -> None:
     import signal
 
     import cv2
@@ -95,8 +97,8 @@ def _work(config: StreamConfig, step: int, ready) -> None:
     cv2.setNumThreads(1)
     parent = os.getppid()
     try:
-        maker = BatchMaker(config)
-        while _put(ready, maker.batch(step), parent):
+        batches = maker(config)
+        while _put(ready, batches.batch(step), parent):
             step += 1
     except HandposeError as error:
         _put(ready, str(error), parent)

@@ -1,0 +1,117 @@
+"""The training loop of every network here: step, average, evaluate, save, stop. It resumes exactly."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from handpose.errors import HandposeError
+from handpose.run_dir import RunDir
+
+WARM_UP_STEPS = 300
+WEIGHT_DECAY = 0.02
+CLIP_NORM = 5.0
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How long and how fast a run learns: it ends after `steps` or `minutes`, whichever is set and comes first."""
+
+    steps: int
+    minutes: float
+    learning_rate: float
+    evaluate_every: int
+    save_every: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a run learns: a Keras `model`, its `losses(outputs, targets)`, `batches(first_step)` of arrays with the pictures under
+    "image", and `evaluate(model, step)`, which tells how good the averaged weights are."""
+
+    model: Any
+    losses: Callable[[Any, Any], dict]
+    batches: Callable[[int], Iterator[dict]]
+    evaluate: Callable[[Any, int], float]
+
+
+def run_loop(task: Task, config: LoopConfig, folder: RunDir, resume: bool, command: str, log: Callable[[str], None]) -> bool:
+    """Train to the end, or to Ctrl-C, which saves; say whether the end was reached.
+
+    Leaves in `folder` losses.csv, checkpoint.npz, best.weights.h5 and, at the end, model.weights.h5 (both averaged). Raises
+    HandposeError where the loss is not finite, naming the step; the last good checkpoint stays.
+    """
+    import keras
+    from tqdm import tqdm
+
+    from regnet import backend, checkpoint
+
+    model = task.model
+    optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=WEIGHT_DECAY, clipnorm=CLIP_NORM)
+    step_function = backend.make_train_step(model, task.losses, optimizer)
+    average = checkpoint.MovingAverage(model)
+    state = {"step": 0, "seconds": 0.0, "best": -1e9}
+    if resume:
+        state = checkpoint.restore(folder.path, model, average, optimizer)
+        folder.rewind(state["step"])
+    started = time.monotonic() - state["seconds"]
+    batches = task.batches(state["step"])
+    bar = tqdm(total=config.steps or None, initial=state["step"], unit="step", mininterval=5, dynamic_ncols=True)
+
+    def save() -> None:
+        state["seconds"] = time.monotonic() - started
+        checkpoint.save(folder.path, model, average, optimizer, state)
+
+    def evaluate() -> None:
+        score = task.evaluate(model, state["step"])
+        if score >= state["best"]:
+            state["best"] = score
+            model.save_weights(folder.path / "best.weights.h5")
+
+    try:
+        while (progress := _progress(config, state["step"], time.monotonic() - started)) < 1:
+            optimizer.learning_rate.assign(config.learning_rate * _schedule(state["step"], progress))
+            batch = next(batches)
+            losses = step_function(batch.pop("image"), batch)
+            state["step"] += 1
+            if not math.isfinite(losses["loss"]):
+                raise HandposeError(
+                    f"the loss is {losses['loss']} at step {state['step']}: stopped, the last checkpoint is good"
+                )
+            average.update(state["step"])
+            folder.log(state["step"], **losses)
+            bar.update()
+            bar.set_postfix(loss=f"{losses['loss']:.2f}", refresh=False)
+            if state["step"] % config.evaluate_every == 0:
+                average.swap()
+                evaluate()
+                average.swap()
+            if state["step"] % config.save_every == 0:
+                save()
+    except KeyboardInterrupt:
+        save()
+        log(f"stopped at step {state['step']}; go on with: {command} --resume --o {folder.path}")
+        return False
+    finally:
+        batches.close()
+        bar.close()
+    save()
+    average.swap()
+    evaluate()
+    model.save_weights(folder.path / "model.weights.h5")
+    log(f"done: {state['step']} steps, weights in {folder.path / 'model.weights.h5'}")
+    return True
+
+
+def _progress(config: LoopConfig, step: int, seconds: float) -> float:
+    by_steps = step / config.steps if config.steps else 0.0
+    by_time = seconds / (60 * config.minutes) if config.minutes else 0.0
+    return max(by_steps, by_time)
+
+
+def _schedule(step: int, progress: float) -> float:
+    """Linear warm-up, then cosine decay to nothing."""
+    return min(1.0, (step + 1) / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))

@@ -1,0 +1,85 @@
+"""The detector at work: a picture in, hands with box, roll, side and score out. NumPy only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from handpose.letterbox import Letterbox
+from tracker.detector_targets import STRIDE
+
+DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "detector.onnx"
+THRESHOLD = 0.35
+_OVERLAP = 0.5  # two detections whose centres are nearer than this, in sides of the larger, are one hand
+
+
+class Network(Protocol):
+    """A loaded detector: squares (N, S, S, 3) uint8 to maps (N, G, G, ...) by name: centre and left as chances, box, offset, roll."""
+
+    input_size: int
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """A hand in a picture: centre (2,) and side of its square rolled box [px], roll [rad] clockwise from up, chance to be a left hand, score 0..1."""
+
+    centre_px: np.ndarray
+    side_px: float
+    roll_rad: float
+    left: float
+    score: float
+
+
+class Detector:
+    """The detection network behind one call: `detector(image)` gives Detections, best first."""
+
+    def __init__(self, network: Network, threshold: float = THRESHOLD):
+        self.network, self.threshold = network, threshold
+
+    @classmethod
+    def from_file(cls, path: str | Path = DEFAULT_WEIGHTS, runtime: str = "auto", device: str = "auto") -> Detector:
+        """Load an exported detector. Raises HandposeError where it cannot be used."""
+        from handpose.runtime import load_network
+
+        return cls(load_network(path, runtime, device))
+
+    def __call__(self, image: np.ndarray) -> list[Detection]:
+        """Find the hands of a picture (H, W, 3) uint8."""
+        size = self.network.input_size
+        box = Letterbox.of(image.shape[1], image.shape[0], size)
+        maps = self.network(box.warp(image)[None])
+        found = decode_maps({name: np.asarray(value)[0] for name, value in maps.items()}, size, self.threshold)
+        return [
+            Detection(box.to_image(hand.centre_px), hand.side_px / box.scale, hand.roll_rad, hand.left, hand.score)
+            for hand in found
+        ]
+
+
+def decode_maps(maps: dict[str, np.ndarray], size: int, threshold: float) -> list[Detection]:
+    """Read the hands off the maps (G, G, ...) of one picture of `size` px: peaks above `threshold`, best first, one per hand."""
+    centre = np.ascontiguousarray(maps["centre"][..., 0], dtype=np.float32)
+    is_peak = (centre >= threshold) & (centre == cv2.dilate(centre, np.ones((3, 3), np.uint8)))
+    rows, columns = np.nonzero(is_peak)
+    kept: list[Detection] = []
+    for row, column in sorted(zip(rows, columns, strict=True), key=lambda cell: -centre[cell]):
+        sine, cosine = maps["roll"][row, column]
+        hand = Detection(
+            (np.array([column, row]) + maps["offset"][row, column] + 0.5) * STRIDE - 0.5,
+            float(np.exp(np.clip(maps["box"][row, column, 0], -6, 1)) * size),
+            float(np.arctan2(sine, cosine)),
+            float(maps["left"][row, column, 0]),
+            float(centre[row, column]),
+        )
+        if not any(_same_hand(hand, other) for other in kept):
+            kept.append(hand)
+    return kept
+
+
+def _same_hand(a: Detection, b: Detection) -> bool:
+    return bool(np.linalg.norm(a.centre_px - b.centre_px) < _OVERLAP * max(a.side_px, b.side_px))
