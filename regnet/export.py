@@ -96,9 +96,7 @@ def export(run: Path, path: Path, images: np.ndarray | None = None) -> dict[str,
     if not path.parent.is_dir():
         raise HandposeError(f"{path.parent}: no such folder")
     model, config = load(run)
-    card = {
-        key: config[key] for key in ("network", "input_size", "projection", "sources", "mix", "steps") if key in config
-    }
+    card = _card(config)
     serve = serving_function(model)
     if images is None:
         images = test_pattern(config["input_size"])
@@ -120,6 +118,15 @@ def export(run: Path, path: Path, images: np.ndarray | None = None) -> dict[str,
     card["sha256"] = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (path, weights)}
     _write(path.with_suffix(".json"), json.dumps(card, indent=1).encode())
     return found
+
+
+def _card(config: dict[str, Any]) -> dict[str, Any]:
+    """Keep of a run's configuration what tells the weights apart; sources by name, for folders are the trainer's own affair."""
+    kept = ("network", "input_size", "projection", "sources", "mix", "steps", "minutes", "batch_size")
+    card = {key: config[key] for key in kept if key in config}
+    if "sources" in card:
+        card["sources"] = [Path(source).name for source in card["sources"]]
+    return card
 
 
 def test_pattern(size: int) -> np.ndarray:

@@ -33,7 +33,7 @@ def trained(folder, network="light", input_size=128, **options):
     folder.mkdir()
     model.save_weights(folder / "best.weights.h5")
     (folder / "config.json").write_text(
-        json.dumps({"network": network, "input_size": input_size, **options, "steps": 7})
+        json.dumps({"network": network, "input_size": input_size, **options, "sources": ["/home/x/photos", "render"]})
     )
     return folder
 
@@ -96,6 +96,7 @@ def test_heatmaps_are_the_kept_ones_in_their_order(run, exported):
 def test_export_writes_a_card_with_checksums_and_loadable_weights(run, exported):
     card = json.loads(exported.with_suffix(".json").read_text())
     assert (card["network"], card["input_size"]) == ("light", 128)
+    assert card["sources"] == ["photos", "render"]  # nobody's folders travel with the weights
     for name, digest in card["sha256"].items():
         assert hashlib.sha256((run / name).read_bytes()).hexdigest() == digest
     again, _ = load(run / "light.weights.h5")
