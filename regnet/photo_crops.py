@@ -17,6 +17,7 @@ from handpose.data.photos import LabelledHand, Photo, Split
 from handpose.heatmap import cells_from_px
 from handpose.synthesis.backgrounds import Backgrounds
 from regnet.augment import cut_out, random_look, random_placement
+from regnet.items import RIGHT_SHARE, Item, empty_item, training_item
 
 WINDOW = 192  # px, at the same scale as the network's 128 px crop
 
@@ -52,7 +53,7 @@ class PhotoCrops:
                 if photo.complete:
                     self.without_hand += _pieces_without_hand(image, photo)
 
-    def item(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def item(self, rng: np.random.Generator) -> Item:
         """Draw one training item: image (S, S, 3) uint8 and the targets of `regnet.losses`."""
         if rng.random() < 0.08:
             return self._empty(rng)
@@ -65,46 +66,17 @@ class PhotoCrops:
             image = (image * alpha + ground * (1 - alpha)).astype(np.uint8)
         if rng.random() < 0.3:
             image = cut_out(image, rng, self.backgrounds.sample(rng, self.size))
-        image = random_look(image, rng)
-        joints_px = placement.points(window.joints_px)
-        return self._targets(image, joints_px, window.valid, window.has_side, rng)
+        return training_item(
+            random_look(image, rng), cells_from_px(placement.points(window.joints_px), self.size),
+            left=rng.random() > RIGHT_SHARE, valid=window.valid, has_side=window.has_side,
+        )  # fmt: skip
 
-    def _targets(self, image, joints_px, valid, has_side, rng):
-        left = rng.random() > 0.12
-        if not left:
-            image = image[:, ::-1]
-        inside = ((joints_px > -0.5) & (joints_px < self.size - 0.5)).all(-1)
-        # A right hand only teaches the side: its joints are learnt from its mirror image.
-        labelled = valid & left
-        return {
-            "image": image,
-            "cells": cells_from_px(joints_px, self.size).astype(np.float32),
-            "labelled": labelled.astype(np.float32),
-            "inside": inside.astype(np.float32),
-            "joints_rel": np.zeros((21, 3), np.float32),
-            "has_3d": np.float32(0),
-            "flat": np.float32(left),
-            "presence": np.array([inside.mean() > 0.5], np.float32),
-            "left": np.array([left], np.float32),
-            "has_left": np.array([has_side], np.float32),
-        }
-
-    def _empty(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def _empty(self, rng: np.random.Generator) -> Item:
         image = self.backgrounds.sample(rng, self.size)
         if self.without_hand and rng.random() < 0.6:
             image = self.without_hand[rng.integers(len(self.without_hand))]
             image = random_placement(rng, image.shape[0], self.size).warp(image, self.size, cv2.BORDER_REFLECT_101)
         return empty_item(random_look(image, rng))
-
-
-def empty_item(image: np.ndarray) -> dict[str, np.ndarray]:
-    """Make the training item of an image without a hand: every map is empty."""
-    zeros = np.zeros(21, np.float32)
-    return {
-        "image": image, "cells": np.zeros((21, 2), np.float32), "labelled": zeros + 1, "inside": zeros,
-        "joints_rel": np.zeros((21, 3), np.float32), "has_3d": np.float32(0), "flat": np.float32(0),
-        "presence": np.zeros(1, np.float32), "left": np.zeros(1, np.float32), "has_left": np.zeros(1, np.float32),
-    }  # fmt: skip
 
 
 def _window(image: np.ndarray, hand: LabelledHand, alpha: np.ndarray | None) -> Window:

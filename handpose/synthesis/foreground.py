@@ -1,0 +1,95 @@
+"""A rendered hand without its surroundings, seen by a virtual crop camera and kept small enough to be cached by the thousand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from handpose.camera import Camera
+from handpose.crop import MARGIN, Crop
+from handpose.kinematics import HandPose, forward_kinematics
+from handpose.rotation import exp_so3
+from handpose.skeleton import M0, Side, Skeleton
+from handpose.synthesis import viewpoints
+from handpose.synthesis.poses import Grip, PoseSampler
+
+CANVAS = 1.95  # canvas side in crop sides: holds the most jittered crop at any roll
+RELIEF_ZERO = 128  # relief value of M0's own depth, 1 per mm; 0 where there is nothing
+_SOURCE = Camera(1000.0, 1000.0, 0.0, 0.0, (1, 1))  # any camera will do: the crop camera alone sees the hand
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What the hand grasps, in the canvas: ends (2, 2) and radius [px], depth of the ends behind M0 (2,) and radius [mm]."""
+
+    kind: str
+    ends_px: np.ndarray
+    radius_px: float
+    ends_depth_mm: np.ndarray
+    radius_mm: float
+
+
+@dataclass(frozen=True, eq=False)
+class Foreground:
+    """A hand with its forearm on an empty square canvas.
+
+    rgba (S, S, 4) uint8, colour premultiplied by alpha; relief (S, S) uint8: depth behind M0 [mm] + RELIEF_ZERO.
+    joints_px (21, 2) in the canvas, joints_mm (21, 3) in the frame of `camera`, which looks straight at the hand and sees it upright.
+    """
+
+    rgba: np.ndarray
+    relief: np.ndarray
+    joints_px: np.ndarray
+    joints_mm: np.ndarray
+    camera: Camera
+    side: Side
+    held: Held | None
+
+    @property
+    def crop_side_px(self) -> float:
+        """Side of the hand's unjittered crop in the canvas [px]."""
+        return self.rgba.shape[0] / CANVAS
+
+
+def render_foreground(
+    rng: np.random.Generator, poses: PoseSampler, mesh, skeleton: Skeleton, size: int, supersample: int = 2
+) -> Foreground:
+    """Draw a pose, a view and a look, and render them on a canvas of `size` px."""
+    from handpose.synthesis.render_hand import Look, render_hand
+
+    drawn = poses.sample(rng, skeleton)
+    camera_from_wrist, distance = viewpoints.sample_view(rng)
+    pose = viewpoints.place(skeleton, drawn.angles_rad, camera_from_wrist, np.array([0, 0, distance]))
+    joints_px = _SOURCE.project(forward_kinematics(skeleton, pose.to_vector()))
+    crop = Crop.from_joints(_SOURCE, joints_px, size=size, margin=MARGIN * CANVAS)
+    pose = viewpoints.turned(pose, crop.camera_from_crop.T)
+    result = render_hand(mesh, skeleton, pose, crop.camera, Look.sample(rng), supersample=supersample)
+    relief = np.where(
+        result.depth_mm > 0, np.clip(result.depth_mm - result.joints_mm[M0, 2] + RELIEF_ZERO, 1, 255), 0
+    )
+    held = _held(drawn.grip, skeleton, pose, crop.camera) if drawn.grip else None
+    return Foreground(
+        premultiplied(result.rgb, result.alpha), relief.astype(np.uint8), result.joints_px, result.joints_mm,
+        crop.camera, result.side, held,
+    )  # fmt: skip
+
+
+def premultiplied(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Join colour (H, W, 3) and alpha (H, W) into (H, W, 4) uint8, colour weighted by alpha."""
+    weighted = (rgb.astype(np.uint16) * alpha[..., None] + 127) // 255
+    return np.concatenate([weighted.astype(np.uint8), alpha[..., None]], axis=-1)
+
+
+def _held(grip: Grip, skeleton: Skeleton, pose: HandPose, camera: Camera) -> Held:
+    """Carry a grip from the wrist frame into the canvas."""
+    scale = skeleton.scale_mm
+    centre, radius = grip.centre * scale, grip.radius * scale
+    half = np.array([0.0 if grip.kind == "ball" else 1.3 * scale, 0, 0])
+    if skeleton.side == "right":
+        centre = centre * (-1, 1, 1)
+    ends = np.stack([centre - half, centre + half]) @ exp_so3(pose.wrist_rotation_rad).T + pose.wrist_translation_mm
+    ends[:, 2] = np.maximum(ends[:, 2], 50)
+    origin = forward_kinematics(skeleton, pose.to_vector())[M0, 2]
+    radius_px = radius * camera.fx / ends[:, 2].mean()
+    return Held(grip.kind, camera.project(ends), float(radius_px), ends[:, 2] - origin, float(radius))

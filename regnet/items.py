@@ -1,0 +1,48 @@
+"""The form of a training item: an image and the targets of `regnet.losses`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from handpose.heatmap import HEATMAP_SIZE
+from handpose.skeleton import N_JOINTS
+
+Item = dict[str, np.ndarray]
+RIGHT_SHARE = 0.12  # of the items, mirrored to teach the side
+
+
+def training_item(
+    image: np.ndarray, cells: np.ndarray, *, left: bool, valid: np.ndarray | None = None,
+    joints_rel: np.ndarray | None = None, has_side: bool = True,
+) -> Item:  # fmt: skip
+    """Make the item of an image (S, S, 3) of a left hand with joints (21, 2) [cells].
+
+    Without joints_rel (21, 3) its 3D is unknown. With `left` False the image is mirrored into a right hand, which only teaches
+    side and presence: its joints are learnt from the left one. A hand is present while most of its joints are inside.
+    """
+    inside = ((cells > -0.5) & (cells < HEATMAP_SIZE - 0.5)).all(-1)
+    labelled = np.ones(N_JOINTS, bool) if valid is None else valid
+    has_3d = joints_rel is not None and left
+    return {
+        "image": image if left else np.ascontiguousarray(image[:, ::-1]),
+        "cells": cells.astype(np.float32),
+        "labelled": (labelled & left).astype(np.float32),
+        "inside": inside.astype(np.float32),
+        "joints_rel": np.zeros((N_JOINTS, 3), np.float32) if joints_rel is None else joints_rel.astype(np.float32),
+        "has_3d": np.float32(has_3d),
+        "flat": np.float32(joints_rel is None and left),
+        "presence": np.array([inside.mean() > 0.5], np.float32),
+        "left": np.array([left], np.float32),
+        "has_left": np.array([has_side], np.float32),
+    }
+
+
+def empty_item(image: np.ndarray) -> Item:
+    """Make the item of an image without a hand: every map is empty."""
+    zeros = np.zeros(N_JOINTS, np.float32)
+    nothing = np.zeros(1, np.float32)
+    return {
+        "image": image, "cells": np.zeros((N_JOINTS, 2), np.float32), "labelled": zeros + 1, "inside": zeros,
+        "joints_rel": np.zeros((N_JOINTS, 3), np.float32), "has_3d": np.float32(0), "flat": np.float32(0),
+        "presence": nothing, "left": nothing, "has_left": nothing,
+    }  # fmt: skip
