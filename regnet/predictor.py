@@ -16,8 +16,10 @@ from handpose.skeleton import Side
 
 DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "regnet_light.onnx"
 
-# Confidence learns exp(-(error / 1.5 cells)^2 / 2) (regnet.losses), so it tells the error that the network expects.
+# Confidence learns exp(-(error / 1.5 cells)^2 / 2) (regnet.losses), so it tells the error that the network expects: that of the
+# largest cell. The sub-pixel place is better by the variance of rounding a point to a cell.
 CONFIDENT_CELLS = 1.5
+ROUNDING_VARIANCE = 2 / 12  # [cells^2], of two axes
 SMALLEST_ERROR_CELLS = 0.2  # of a joint that the network is sure of: labels and sampling are no better
 
 
@@ -106,8 +108,8 @@ class Predictor:
 
 def expected_error_cells(confidence: np.ndarray) -> np.ndarray:
     """Turn confidences 0..1 (...) into expected errors [heatmap cells]."""
-    spread = np.sqrt(-2 * np.log(np.clip(confidence, 1e-3, 1.0)))
-    return np.maximum(CONFIDENT_CELLS * spread, SMALLEST_ERROR_CELLS)
+    variance = CONFIDENT_CELLS**2 * -2 * np.log(np.clip(confidence, 1e-3, 1.0)) - ROUNDING_VARIANCE
+    return np.sqrt(np.maximum(variance, SMALLEST_ERROR_CELLS**2))
 
 
 def _picture_px_per_window_px(crop: Crop) -> float:

@@ -98,7 +98,7 @@ def test_expected_error_grows_with_the_window_and_with_doubt():
     crops = [Crop.from_box(camera, np.array([320, 240]), side, 0.0) for side in (64, 128)]
     small, large = Predictor(network)(image, crops, ["left", "left"])
     np.testing.assert_allclose(large.sigma_px, 2 * small.sigma_px, rtol=0.02)
-    np.testing.assert_allclose(large.sigma_px, 4 * 1.5 * np.sqrt(-2 * np.log(0.8)), rtol=0.02)
+    np.testing.assert_allclose(large.sigma_px, 4 * np.sqrt(1.5**2 * -2 * np.log(0.8) - 1 / 6), rtol=0.02)
     errors = expected_error_cells(np.linspace(0, 1, 50))
     assert (np.diff(errors) <= 0).all() and errors[-1] > 0 and np.isfinite(errors).all()
 
