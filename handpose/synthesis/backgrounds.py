@@ -118,10 +118,10 @@ def texture(rng: np.random.Generator, picture: np.ndarray) -> None:
     """Lay soft noise, coarse or fine, over a picture in place."""
     size = picture.shape[0]
     cells = int(np.exp(rng.uniform(np.log(2), np.log(64))))
-    noise = rng.normal(0, 1, (cells, cells, 3 if rng.random() < 0.4 else 1)).astype(np.float32)
+    noise = rng.normal(0, 1, (cells, cells, 3 if rng.random() < 0.12 else 1)).astype(np.float32)
     if noise.shape[2] == 1:
         noise = np.repeat(noise, 3, axis=2)
-    noise = cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC) * np.float32(rng.uniform(4, 40))
+    noise = cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC) * np.float32(rng.exponential(14))
     np.copyto(picture, np.clip(picture + noise, 0, 255).astype(np.uint8))
 
 
@@ -136,7 +136,7 @@ def _gradient(rng, size: int) -> np.ndarray:
 def _clutter(rng, picture: np.ndarray) -> None:
     """Draw one thing with hard edges: a line, a slab, a disc, a polygon or a row of bars."""
     size = picture.shape[0]
-    kind, tint = rng.integers(5), colour(rng)
+    kind, tint = rng.choice(5, p=(0.28, 0.26, 0.18, 0.23, 0.05)), colour(rng)
     points = (rng.uniform(-0.2, 1.2, (5, 2)) * size).astype(np.int32)
     a, b = (int(v) for v in points[0]), (int(v) for v in points[1])
     start, end = tuple(a), tuple(b)

@@ -65,9 +65,7 @@ def render_foreground(
     crop = Crop.from_joints(_SOURCE, joints_px, size=size, margin=MARGIN * CANVAS)
     pose = viewpoints.turned(pose, crop.camera_from_crop.T)
     result = render_hand(mesh, skeleton, pose, crop.camera, Look.sample(rng), supersample=supersample)
-    relief = np.where(
-        result.depth_mm > 0, np.clip(result.depth_mm - result.joints_mm[M0, 2] + RELIEF_ZERO, 1, 255), 0
-    )
+    relief = np.where(result.depth_mm > 0, np.clip(result.depth_mm - result.joints_mm[M0, 2] + RELIEF_ZERO, 1, 255), 0)
     held = _held(drawn.grip, skeleton, pose, crop.camera) if drawn.grip else None
     return Foreground(
         premultiplied(result.rgb, result.alpha), relief.astype(np.uint8), result.joints_px, result.joints_mm,

@@ -109,9 +109,7 @@ def shape_angles(shape: Shape) -> np.ndarray:
     for finger, form in enumerate(shape.fingers, start=1):
         angles[finger, 1:] = _FINGERS[form]
         # A bent knuckle has hardly any play sideways.
-        angles[finger, 0] = spread_deg(shape.spread)[finger - 1] * (
-            1 - min(_FINGERS[form][0], 80) / 100
-        )
+        angles[finger, 0] = spread_deg(shape.spread)[finger - 1] * (1 - min(_FINGERS[form][0], 80) / 100)
     if shape.touches == ("I3 M3",):  # crossed: the middle finger lies over the index
         angles[1, 0], angles[2, 0] = -16, 12
         angles[1, 1:], angles[2, 1:] = (10, 4, 3), (-4, 14, 8)
@@ -127,7 +125,4 @@ def spread_deg(spread: float) -> np.ndarray:
 def contacts(shape: Shape, skeleton: Skeleton) -> list[tuple[int, int, float]]:
     """Give the contacts of a shape as (joint, joint, distance in mm)."""
     pairs = [touch.split() for touch in shape.touches]
-    return [
-        (JOINT_NAMES.index(a), JOINT_NAMES.index(b), _TOUCH * skeleton.scale_mm)
-        for a, b in pairs
-    ]
+    return [(JOINT_NAMES.index(a), JOINT_NAMES.index(b), _TOUCH * skeleton.scale_mm) for a, b in pairs]

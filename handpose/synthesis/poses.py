@@ -92,9 +92,7 @@ def _free(rng, skeleton):
     together = rng.uniform(0, 0.8)
     curl = together * curl.mean() + (1 - together) * curl
     angles = np.zeros((5, 4))
-    angles[1:, 0] = spread_deg(rng.uniform(-1, 1)) * (1 - 0.8 * curl) + rng.normal(
-        0, 2, 4
-    )
+    angles[1:, 0] = spread_deg(rng.uniform(-1, 1)) * (1 - 0.8 * curl) + rng.normal(0, 2, 4)
     angles[1:, 1] = np.clip(curl + rng.normal(0, 0.25, 4), 0, 1) * 98 - 14
     angles[1:, 2] = np.clip(curl + rng.normal(0, 0.25, 4), 0, 1) * 104
     angles[1:, 3] = _DIP_FROM_PIP * angles[1:, 2] + rng.normal(0, 7, 4)
@@ -136,32 +134,21 @@ def _grasp(rng, skeleton):
     ball = rng.random() < 0.4
     radius = rng.uniform(0.28, 0.5) if ball else rng.uniform(0.1, 0.42)
     flesh = 0.085
-    lengths = (
-        skeleton.bone_lengths_mm.reshape(-1)[1:].reshape(5, 4)[:, 1:]
-        / skeleton.scale_mm
-    )
+    lengths = skeleton.bone_lengths_mm.reshape(-1)[1:].reshape(5, 4)[:, 1:] / skeleton.scale_mm
     half_angles = np.rad2deg(np.arctan(lengths / 2 / (radius + flesh)))
     angles = np.zeros((5, 4))
     tight = rng.uniform(0.75, 1.05)
     palm_half = np.rad2deg(np.arctan(0.16 / (radius + flesh)))
     angles[1:, 1] = (half_angles[1:, 0] + palm_half) * tight
     angles[1:, 2] = (half_angles[1:, 0] + half_angles[1:, 1]) * tight
-    angles[1:, 3] = np.minimum(
-        (half_angles[1:, 1] + half_angles[1:, 2]) * tight, 0.8 * angles[1:, 2]
-    )
+    angles[1:, 3] = np.minimum((half_angles[1:, 1] + half_angles[1:, 2]) * tight, 0.8 * angles[1:, 2])
     angles[1:, 1:] += rng.normal(0, 3, (4, 3))
     angles[1:, 0] = spread_deg(rng.uniform(0.1, 0.7) if ball else rng.uniform(-0.7, 0))
     wrapped = rng.random() < 0.75
-    low, high = (
-        ((-28, 22, 5, 10), (-5, 40, 35, 45))
-        if wrapped
-        else ((-35, 0, 0, 0), (0, 12, 15, 15))
-    )
+    low, high = ((-28, 22, 5, 10), (-5, 40, 35, 45)) if wrapped else ((-35, 0, 0, 0), (0, 12, 15, 15))
     angles[0] = rng.uniform(low, high)
     joints = skeleton.rest_joints_mm / skeleton.scale_mm
-    centre = (
-        joints[5] * 0.35 + joints[13] * 0.55 + np.array([0, 0, flesh + 0.03 + radius])
-    )
+    centre = joints[5] * 0.35 + joints[13] * 0.55 + np.array([0, 0, flesh + 0.03 + radius])
     return (
         np.deg2rad(angles.ravel()),
         None,

@@ -31,9 +31,7 @@ _PALM_RADIUS = 0.115
 
 def _capsules() -> tuple[np.ndarray, np.ndarray]:
     """Bones as (parent, child) joints, (19, 2), and relative radii (19,): 15 phalanges, then 4 metacarpals of the palm."""
-    bones = [(base + i, base + i + 1) for base in BASES for i in range(3)] + [
-        (WRIST, base) for base in BASES[1:]
-    ]
+    bones = [(base + i, base + i + 1) for base in BASES for i in range(3)] + [(WRIST, base) for base in BASES[1:]]
     return np.array(bones), np.append(_RADII.ravel(), np.full(4, _PALM_RADIUS))
 
 
@@ -119,9 +117,7 @@ def _deepest(joints, capsules, radii, pairs):
 
 
 @njit(cache=True)
-def _settle(
-    offsets, axes, start, limits, capsules, radii, pairs, contacts, steps, damping
-):
+def _settle(offsets, axes, start, limits, capsules, radii, pairs, contacts, steps, damping):
     angles = start.copy()
     vector = np.zeros(26)
     worst = 0.0
@@ -136,12 +132,7 @@ def _settle(
             i, j = pairs[k]
             p, q, m, n = capsules[i, 0], capsules[i, 1], capsules[j, 0], capsules[j, 1]
             s, t = _closest(joints[p], joints[q], joints[m], joints[n])
-            gap = (
-                joints[p]
-                + s * (joints[q] - joints[p])
-                - joints[m]
-                - t * (joints[n] - joints[m])
-            )
+            gap = joints[p] + s * (joints[q] - joints[p]) - joints[m] - t * (joints[n] - joints[m])
             distance = np.sqrt(np.dot(gap, gap)) + 1e-9
             depth = radii[i] + radii[j] - distance
             if depth <= 0:
@@ -159,11 +150,7 @@ def _settle(
             distance = np.sqrt(np.dot(gap, gap)) + 1e-9
             lever = np.zeros(20)
             for axis in range(3):
-                lever += (
-                    gap[axis]
-                    / distance
-                    * (jacobian[a, axis, 6:] - jacobian[b, axis, 6:])
-                )
+                lever += gap[axis] / distance * (jacobian[a, axis, 6:] - jacobian[b, axis, 6:])
             hessian += np.outer(lever, lever)
             gradient += lever * (contacts[k, 2] - distance)
         angles += np.linalg.solve(hessian, gradient)

@@ -17,6 +17,7 @@ _DISTANCES_MM = {
     "anywhere": (220.0, 900.0),
 }
 _NEAREST_MM = 70.0  # no joint may come closer to the lens
+_FOREARM_MM = 260.0
 
 
 def sample_view(rng: np.random.Generator) -> tuple[np.ndarray, float]:
@@ -37,7 +38,9 @@ def sample_view(rng: np.random.Generator) -> tuple[np.ndarray, float]:
         towards = rng.normal(size=3)
         roll = rng.uniform(-np.pi, np.pi)
     low, high = _DISTANCES_MM[kind]
-    return _roll(roll) @ look_from(towards), float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    # A forearm that comes towards the viewer needs room before the lens.
+    low = max(low, 170 + _FOREARM_MM * max(0.0, -towards[1] / np.linalg.norm(towards)))
+    return _roll(roll) @ look_from(towards), float(np.exp(rng.uniform(np.log(low), np.log(max(high, 1.2 * low)))))
 
 
 def look_from(towards: np.ndarray) -> np.ndarray:

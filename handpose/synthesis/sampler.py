@@ -1,0 +1,109 @@
+"""Training items from rendered hands: foregrounds are kept in a bounded cache and composited anew every time.
+
+Everything about item `index` follows from (seed, index), whatever was drawn before, so the same seed gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from handpose.crop import CROP_SIZE
+from handpose.skeleton import M0, WRIST, Side
+from handpose.synthesis.backgrounds import Backgrounds, shared_data
+from handpose.synthesis.compose import Window, camera_effects, composite
+from handpose.synthesis.foreground import CANVAS, Foreground, render_foreground
+from handpose.synthesis.poses import PoseSampler
+from handpose.synthesis.render_hand import sample_shape
+
+_FOREGROUND, _ITEM = 1, 2  # keep the chance of foregrounds and of items apart
+
+
+@dataclass(frozen=True, eq=False)
+class RenderedItem:
+    """A crop of a rendered left hand, as RegNet sees it, and the truth about it.
+
+    image (S, S, 3) uint8; joints_px (21, 2) in it, outside where the crop misses them; joints_rel (21, 3) in the axes of the crop's
+    virtual camera, origin M0, unit |W-M0|; scale_mm |W-M0|; visible (21,): neither covered by a thing nor outside; presence 1.
+    """
+
+    image: np.ndarray
+    joints_px: np.ndarray
+    joints_rel: np.ndarray
+    scale_mm: float
+    visible: np.ndarray
+    presence: float = 1.0
+
+
+class RenderSampler:
+    """Makes training items by index. `reuse` times on average a foreground is shown; at most `cache` of them are kept."""
+
+    def __init__(
+        self, seed: int, size: int = CROP_SIZE, *, backgrounds: Backgrounds | None = None, reuse: int = 1, cache: int = 2000,
+        mesh=None, poses: PoseSampler | None = None,
+    ):  # fmt: skip
+        """`mesh` is a (HandMesh, Skeleton) to use in place of our own hands; without `backgrounds`, the shared data's if any."""
+        self.seed, self.size, self.reuse, self.cache, self.mesh = seed, size, reuse, cache, mesh
+        self.backgrounds = backgrounds or default_backgrounds()
+        self.poses = poses or PoseSampler()
+        self._kept: OrderedDict[int, Foreground] = OrderedDict()
+
+    def sample(self, index: int) -> RenderedItem:
+        """Make item `index`."""
+        rng = np.random.default_rng((self.seed, _ITEM, index))
+        hand = self.rendered(self._number(index, rng))
+        other = self.rendered(self._number(index, rng)) if self.reuse > 1 else None
+        window = Window.jittered(rng, hand, self.size)
+        picture, covered = composite(rng, hand, window, self.backgrounds, self.size, other)
+        joints_px = window.points(hand.joints_px)
+        offsets = hand.joints_mm - hand.joints_mm[M0]
+        scale = float(np.linalg.norm(offsets[WRIST]))
+        return RenderedItem(
+            camera_effects(rng, picture), joints_px, window.turn(offsets / scale), scale, _uncovered(joints_px, covered)
+        )
+
+    def batch(self, n: int, first: int = 0) -> dict[str, np.ndarray]:
+        """Stack items `first` to `first` + n: image, joints_px, joints_rel, scale_mm, visible, presence."""
+        items = [vars(self.sample(index)) for index in range(first, first + n)]
+        return {key: np.stack([item[key] for item in items]) for key in items[0]}
+
+    def foreground(self, number: int, size: int = 256) -> tuple[np.ndarray, np.ndarray, Side]:
+        """Render a hand with its forearm to paste at will: rgba (size, size, 4) uint8, not premultiplied, joints_px (21, 2), side."""
+        hand = self._render(number, size)
+        alpha = np.maximum(hand.rgba[..., 3:].astype(np.uint16), 1)
+        colour = np.minimum(hand.rgba[..., :3].astype(np.uint16) * 255 // alpha, 255).astype(np.uint8)
+        return np.concatenate([colour, hand.rgba[..., 3:]], axis=-1), hand.joints_px, hand.side
+
+    def rendered(self, number: int) -> Foreground:
+        """Render foreground `number`, or take it from the cache."""
+        if number not in self._kept:
+            self._kept[number] = self._render(number, round(CANVAS * self.size))
+            if len(self._kept) > self.cache:
+                self._kept.popitem(last=False)
+        return self._kept[number]
+
+    def _number(self, index: int, rng: np.random.Generator) -> int:
+        """Choose a foreground from a window that moves on by one every `reuse` items."""
+        return index if self.reuse == 1 else index // self.reuse + int(rng.integers(self.cache))
+
+    def _render(self, number: int, size: int) -> Foreground:
+        rng = np.random.default_rng((self.seed, _FOREGROUND, number))
+        mesh, skeleton = self.mesh or sample_shape(rng)
+        return render_foreground(rng, self.poses, mesh, skeleton, size)
+
+
+def default_backgrounds() -> Backgrounds:
+    """Give the backgrounds of the shared data, or the invented ones where there is none."""
+    data = shared_data()
+    return Backgrounds(data / "backgrounds" if data else None)
+
+
+def _uncovered(joints_px: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """Say which joints (21,) lie inside the picture and under nothing."""
+    size = covered.shape[0]
+    cells = np.round(joints_px).astype(int)
+    inside = ((cells >= 0) & (cells < size)).all(-1)
+    at = cells.clip(0, size - 1)
+    return inside & (covered[at[:, 1], at[:, 0]] < 0.5)
