@@ -47,7 +47,7 @@ class Detector:
         """Load an exported detector. Raises HandposeError where it cannot be used."""
         from handpose.runtime import load_network
 
-        return cls(load_network(path, runtime, device))
+        return cls(load_network(path, runtime, device, outputs=("centre", "box", "offset", "roll", "left")))
 
     def __call__(self, image: np.ndarray) -> list[Detection]:
         """Find the hands of a picture (H, W, 3) uint8."""

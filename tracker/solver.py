@@ -1,0 +1,209 @@
+"""Levenberg-Marquardt over the 26 degrees of freedom, compiled; it never raises in the live loop, it says how it went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numba import njit
+
+from handpose.kinematics import fk_and_jacobian
+from handpose.skeleton import ANGLE_LIMITS_RAD, Skeleton
+from tracker.energy import MIN_DEPTH_MM, ROBUST, SIGMA_LIMIT_RAD, Problem
+
+MAX_STEPS = 5
+_DAMPING, _LESS, _MORE = 1e-3, 0.2, 6.0
+_CONVERGED = 1e-6  # relative fall of the energy
+
+
+class Status(Enum):
+    """How a fit ended, in a sentence."""
+
+    CONVERGED = "the energy falls no more"
+    STEPS_USED = "the steps allowed were used; the pose is the best so far"
+    NOTHING_SEEN = "no joint was seen: the pose is where the motion leads"
+    FAILED = "the input was not finite or the matrix not positive: the pose is the start"
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """vector (26,), its energy, steps taken, status, covariance (26, 26), joints_mm (21, 3) and sigma_mm (21, 2): across and along the ray."""
+
+    vector: np.ndarray
+    energy: float
+    steps: int
+    status: Status
+    covariance: np.ndarray
+    joints_mm: np.ndarray
+    sigma_mm: np.ndarray
+
+
+def solve(skeleton: Skeleton, problem: Problem, start: np.ndarray, max_steps: int = MAX_STEPS) -> Solution:
+    """Minimise the energy from `start` (26,)."""
+    arrays = _arrays(skeleton, problem)
+    finite = np.isfinite(start).all() and all(np.isfinite(array).all() for array in arrays)
+    if not finite:
+        safe = np.nan_to_num(start, nan=0.0, posinf=0.0, neginf=0.0)
+        return _solution(skeleton, safe, np.inf, 0, Status.FAILED, np.eye(26) * 1e6)
+    vector, energy, steps, code, matrix = _minimise(*arrays, np.array(start, float), max_steps)
+    status = Status.CONVERGED if code == 1 else Status.STEPS_USED if code == 0 else Status.FAILED
+    if not problem.weight_2d.any() and not problem.weight_3d.any():
+        status = Status.NOTHING_SEEN
+    try:
+        covariance = np.linalg.inv(matrix)
+    except np.linalg.LinAlgError:
+        covariance = np.eye(26) * 1e6
+    return _solution(skeleton, vector, energy, steps, status, covariance)
+
+
+def energy_of(skeleton: Skeleton, problem: Problem, vector: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Energy, gradient (26,) and matrix (26, 26), compiled; equal to `tracker.energy.normal_equations`."""
+    return _normal_equations(*_arrays(skeleton, problem), np.asarray(vector, float))
+
+
+def warm_up() -> None:
+    """Load or compile the solver, so that the first frame does not wait."""
+    zeros = np.zeros(21)
+    problem = Problem(
+        np.array([600.0, 600, 320, 240]), np.zeros((21, 2)), zeros, np.zeros((21, 3)), zeros, np.zeros(26), np.ones(26)
+    )
+    solve(Skeleton.default(), problem, np.r_[0, 0, 500.0, np.zeros(23)])
+
+
+def sigma_of_joints(joints: np.ndarray, jacobian: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Standard deviation of joints (21, 2): across the line of sight (one direction of two) and along it [mm]."""
+    spread = np.einsum("jai,ik,jbk->jab", jacobian, covariance, jacobian)
+    rays = joints / (np.linalg.norm(joints, axis=-1, keepdims=True) + 1e-9)
+    along = np.einsum("ja,jab,jb->j", rays, spread, rays)
+    across = (np.trace(spread, axis1=1, axis2=2) - along) / 2
+    return np.sqrt(np.maximum(np.stack([across, along], -1), 0))
+
+
+def _solution(skeleton, vector, energy, steps, status, covariance) -> Solution:
+    joints, jacobian = fk_and_jacobian(skeleton.offsets_mm, skeleton.axes, vector)
+    return Solution(vector, energy, steps, status, covariance, joints, sigma_of_joints(joints, jacobian, covariance))
+
+
+def _arrays(skeleton: Skeleton, problem: Problem) -> tuple[np.ndarray, ...]:
+    given = (
+        skeleton.offsets_mm, skeleton.axes, problem.pinhole, problem.observed_px, problem.weight_2d, problem.relative_mm,
+        problem.weight_3d, problem.expected, problem.weight_temporal,
+    )  # fmt: skip
+    return tuple(np.ascontiguousarray(array, dtype=np.float64) for array in given)
+
+
+@njit(cache=True)
+def _add(gradient, matrix, error, row, scale):
+    """Take one error with its derivative (26,) into the normal equations."""
+    for i in range(26):
+        if row[i] == 0.0:
+            continue
+        a = scale * row[i]
+        gradient[i] += a * error
+        for k in range(i + 1):
+            matrix[i, k] += a * row[k]
+
+
+@njit(cache=True)
+def _normal_equations(offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, vector):
+    joints, jacobian = fk_and_jacobian(offsets, axes, vector)
+    energy, gradient, matrix = 0.0, np.zeros(26), np.zeros((26, 26))
+    rows, errors = np.zeros((3, 26)), np.zeros(3)
+    for j in range(21):
+        if weight_2d[j] > 0:
+            x, y, z = joints[j, 0], joints[j, 1], max(joints[j, 2], MIN_DEPTH_MM)
+            for k in range(2):
+                ratio = (x if k == 0 else y) / z
+                errors[k] = weight_2d[j] * (pinhole[k] * ratio + pinhole[2 + k] - observed[j, k])
+                for i in range(26):
+                    rows[k, i] = weight_2d[j] * pinhole[k] * (jacobian[j, k, i] - ratio * jacobian[j, 2, i]) / z
+            square = errors[0] ** 2 + errors[1] ** 2
+            energy += 0.5 * ROBUST**2 * np.log1p(square / ROBUST**2)
+            for k in range(2):
+                _add(gradient, matrix, errors[k], rows[k], 1 / (1 + square / ROBUST**2))
+        if weight_3d[j] > 0:
+            square = 0.0
+            for k in range(3):
+                errors[k] = weight_3d[j] * (joints[j, k] - joints[0, k] - relative[j, k])
+                square += errors[k] ** 2
+                for i in range(26):
+                    rows[k, i] = weight_3d[j] * (jacobian[j, k, i] - jacobian[0, k, i])
+            energy += 0.5 * ROBUST**2 * np.log1p(square / ROBUST**2)
+            for k in range(3):
+                _add(gradient, matrix, errors[k], rows[k], 1 / (1 + square / ROBUST**2))
+    for i in range(26):
+        error = weight_temporal[i] * (vector[i] - expected[i])
+        energy += 0.5 * error**2
+        gradient[i] += weight_temporal[i] * error
+        matrix[i, i] += weight_temporal[i] ** 2
+        if i >= 6:
+            low, high = ANGLE_LIMITS_RAD[i - 6, 0], ANGLE_LIMITS_RAD[i - 6, 1]
+            beyond = max(vector[i] - high, 0.0) - max(low - vector[i], 0.0)
+            if beyond != 0.0:
+                energy += 0.5 * (beyond / SIGMA_LIMIT_RAD) ** 2
+                gradient[i] += beyond / SIGMA_LIMIT_RAD**2
+                matrix[i, i] += 1 / SIGMA_LIMIT_RAD**2
+    for i in range(26):
+        for k in range(i):
+            matrix[k, i] = matrix[i, k]
+    return energy, gradient, matrix
+
+
+@njit(cache=True)
+def _descend(matrix, gradient, damping):
+    """Solve (matrix + damping diag(matrix)) step = -gradient by Cholesky; False where the matrix is not positive."""
+    n = len(gradient)
+    lower, step = np.zeros((n, n)), np.empty(n)
+    for i in range(n):
+        for k in range(i + 1):
+            total = matrix[i, k]
+            if i == k:
+                total += damping * matrix[i, i] + 1e-12
+            for m in range(k):
+                total -= lower[i, m] * lower[k, m]
+            if i == k:
+                if total <= 0:
+                    return step, False
+                lower[i, i] = np.sqrt(total)
+            else:
+                lower[i, k] = total / lower[k, k]
+    for i in range(n):
+        total = -gradient[i]
+        for m in range(i):
+            total -= lower[i, m] * step[m]
+        step[i] = total / lower[i, i]
+    for i in range(n - 1, -1, -1):
+        total = step[i]
+        for m in range(i + 1, n):
+            total -= lower[m, i] * step[m]
+        step[i] = total / lower[i, i]
+    return step, True
+
+
+@njit(cache=True)
+def _minimise(offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, vector, max_steps):
+    """Levenberg-Marquardt; code 1 converged, 0 steps used up, -1 failed."""
+    damping = _DAMPING
+    energy, gradient, matrix = _normal_equations(
+        offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, vector
+    )
+    for step_number in range(max_steps):
+        step, good = _descend(matrix, gradient, damping)
+        if not good:
+            return vector, energy, step_number, -1, matrix
+        trial = vector + step
+        trial_energy, trial_gradient, trial_matrix = _normal_equations(
+            offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, trial
+        )
+        if trial_energy < energy:
+            fall = energy - trial_energy
+            vector, energy, gradient, matrix = trial, trial_energy, trial_gradient, trial_matrix
+            damping *= _LESS
+            if fall <= _CONVERGED * energy:
+                return vector, energy, step_number + 1, 1, matrix
+        else:
+            damping *= _MORE
+            if damping > 1e8 or np.max(np.abs(step)) < 1e-9:
+                return vector, energy, step_number + 1, 1, matrix
+    return vector, energy, max_steps, 0, matrix

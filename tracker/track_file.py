@@ -1,0 +1,155 @@
+"""Track files: JSON Lines, one header and one row per frame, flushed; CSV and NPZ of the same."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from handpose.errors import HandposeError
+from handpose.skeleton import ANGLE_NAMES, JOINT_NAMES
+from tracker.hand import TrackedHand
+
+FORMAT, VERSION = "hand-track", 1
+_ARRAYS = ("joints_px", "joints_mm", "confidence", "sigma_mm", "wrist_translation_mm", "wrist_rotation_rad", "angles_rad")
+_DECIMALS = {"joints_px": 2, "joints_mm": 2, "confidence": 3, "sigma_mm": 2, "wrist_translation_mm": 3}
+
+Row = dict[str, Any]
+
+
+class Writer(Protocol):
+    """Something that takes rows, one per frame, and is closed."""
+
+    def write(self, row: Row) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def header(source: str, fps: float | None, size_px, camera: dict | None, hand_scale: str, weights: str) -> Row:
+    """Make the first line of a track file; `camera` holds fx, fy, cx, cy and origin."""
+    return {
+        "format": FORMAT, "version": VERSION, "source": source, "fps": fps, "size_px": list(size_px) if size_px else None,
+        "camera": camera, "hand_scale": hand_scale, "joint_names": list(JOINT_NAMES), "angle_names": list(ANGLE_NAMES),
+        "weights": weights,
+    }  # fmt: skip
+
+
+def frame_row(frame: int, time_s: float | None, hands: Iterable[TrackedHand], **more: Any) -> Row:
+    """Make the row of a frame; `more` are fields of the picture (image, size_px, camera)."""
+    time_s = None if time_s is None else round(time_s, 6)
+    return {"frame": frame, "time_s": time_s, **more, "hands": [_hand_row(hand) for hand in hands]}
+
+
+def open_writer(path: str | Path, head: Row) -> Writer:
+    """Open a track file for writing, its kind by its extension. Raises HandposeError where that cannot be done."""
+    path = Path(path)
+    kinds = {".jsonl": _JsonLines, ".csv": _Csv, ".npz": _Npz}
+    if path.suffix not in kinds:
+        raise HandposeError(f"{path}: tracks are written as {', '.join(kinds)}")
+    try:
+        return kinds[path.suffix](path, head)
+    except OSError as error:
+        raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def read_tracks(path: str | Path) -> tuple[Row, list[Row]]:
+    """Read a .jsonl track file: its header and rows; a torn last line, which a killed run may leave, is dropped.
+
+    Raises HandposeError where it is no track file.
+    """
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError as error:
+        raise HandposeError(f"{path}: {error.strerror}") from error
+    rows = []
+    for number, line in enumerate(lines):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            if number < len(lines) - 1 or number == 0:
+                raise HandposeError(f"{path}: line {number + 1} is not JSON ({error})") from error
+    if not rows or rows[0].get("format") != FORMAT:
+        raise HandposeError(f'{path}: not a track file, the first line lacks "format": "{FORMAT}"')
+    return rows[0], rows[1:]
+
+
+def _hand_row(hand: TrackedHand) -> Row:
+    row: Row = {"id": hand.id, "side": hand.side, "state": str(hand.state), "score": round(float(hand.score), 4)}
+    return row | {name: np.round(getattr(hand, name), _DECIMALS.get(name, 5)).tolist() for name in _ARRAYS}
+
+
+class _JsonLines:
+    def __init__(self, path: Path, head: Row):
+        self._file = path.open("w")
+        self.write(head)
+
+    def write(self, row: Row) -> None:
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Csv:
+    """One line per hand and frame; a frame without hands has one line with empty cells."""
+
+    def __init__(self, path: Path, head: Row):
+        self._file = path.open("w", newline="")
+        self._writer = csv.writer(self._file)
+        joints = head["joint_names"]
+        self._width = 4 + 6 * len(joints) + 6 + len(head["angle_names"])
+        self._writer.writerow(
+            ["frame", "image", "time_s", "id", "side", "state", "score"]
+            + [f"{j}_{c}_px" for j in joints for c in "uv"]
+            + [f"{j}_{c}_mm" for j in joints for c in "xyz"]
+            + [f"{j}_confidence" for j in joints]
+            + [f"wrist_{c}_mm" for c in "xyz"]
+            + [f"wrist_r{c}_rad" for c in "xyz"]
+            + [f"{a}_rad" for a in head["angle_names"]]
+        )
+
+    def write(self, row: Row) -> None:
+        start = [row["frame"], row.get("image", ""), "" if row["time_s"] is None else row["time_s"]]
+        for hand in row["hands"]:
+            flat = [*np.ravel(hand["joints_px"]), *np.ravel(hand["joints_mm"]), *hand["confidence"],
+                    *hand["wrist_translation_mm"], *hand["wrist_rotation_rad"], *hand["angles_rad"]]  # fmt: skip
+            self._writer.writerow([*start, hand["id"], hand["side"], hand["state"], hand["score"], *flat])
+        if not row["hands"]:
+            self._writer.writerow(start + [""] * self._width)
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Npz:
+    """Arrays with one entry per hand and frame; written at the end, since a zip file cannot grow row by row."""
+
+    def __init__(self, path: Path, head: Row):
+        self._file, self._head = path.open("wb"), head
+        self._rows: list[Row] = []
+
+    def write(self, row: Row) -> None:
+        self._rows.append(row)
+
+    def close(self) -> None:
+        pairs = [(row, hand) for row in self._rows for hand in row["hands"]]
+        shapes = {"joints_px": (21, 2), "joints_mm": (21, 3), "confidence": (21,), "sigma_mm": (21, 2),
+                  "wrist_translation_mm": (3,), "wrist_rotation_rad": (3,), "angles_rad": (20,)}  # fmt: skip
+        arrays = {name: np.array([hand[name] for _, hand in pairs], float).reshape(-1, *shapes[name]) for name in _ARRAYS}
+        np.savez_compressed(
+            self._file, header=json.dumps(self._head), n_frames=len(self._rows),
+            frame=np.array([row["frame"] for row, _ in pairs], int),
+            time_s=np.array([math.nan if row["time_s"] is None else row["time_s"] for row, _ in pairs], float),
+            image=np.array([row.get("image", "") for row, _ in pairs], str),
+            id=np.array([hand["id"] for _, hand in pairs], int), side=np.array([hand["side"] for _, hand in pairs], str),
+            state=np.array([hand["state"] for _, hand in pairs], str),
+            score=np.array([hand["score"] for _, hand in pairs], float), **arrays,
+        )  # fmt: skip
+        self._file.close()
