@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from handpose import metrics
 from handpose.errors import HandposeError
 from handpose.skeleton import DEFAULT_SCALE_MM, Side
-from regnet.labelled import LabelledWindow, is_labelled, labelled_windows, rendered_windows
+from regnet.labelled import RENDER, LabelledWindow, is_labelled, labelled_windows, rendered_windows
 from regnet.predictor import DEFAULT_WEIGHTS, Predictor, WindowPrediction
 
-RENDER = "render"
 PCK_LIMITS = (0.05, 0.10, 0.20)
 RENDERED_HANDS = 2000
 _BATCH = 32
@@ -72,7 +72,7 @@ class _Errors:
         truth_px = window.crop.to_crop(window.joints_px)
         self.window_px.append(np.linalg.norm(seen.joints_px[i] - truth_px, axis=-1)[valid])
         self.presence.append(float(seen.presence[i]))
-        if window.joints_mm is not None and valid.all():
+        if window.joints_mm is not None:
             self.predicted_mm.append(seen.joints_rel[i] * DEFAULT_SCALE_MM)
             self.truth_mm.append(window.joints_mm)
 
@@ -98,7 +98,12 @@ class _Errors:
 
 def figures_3d(predicted_mm: np.ndarray, truth_mm: np.ndarray) -> Figures:
     """Compare 3D joints (N, 21, 3) [mm] of free scale to the truth."""
-    raise NotImplementedError
+    scores = {
+        "pa_mpjpe_mm": metrics.mpjpe(predicted_mm, truth_mm, "aligned by a similarity"),
+        "root_scale_mpjpe_mm": metrics.mpjpe(predicted_mm, truth_mm, "M0 and |W-M0| aligned"),
+        "auc_20_50": metrics.auc_score(predicted_mm, truth_mm, "M0 and |W-M0| aligned", 20, 50),
+    }
+    return {name: score.value for name, score in scores.items()}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -201,6 +206,7 @@ def _draw(window: LabelledWindow, joints_px: np.ndarray) -> np.ndarray:
 
 def _write_sheet(pictures: list[np.ndarray], path: Path) -> None:
     import cv2
+
     from handpose.draw import contact_sheet
 
     try:

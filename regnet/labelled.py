@@ -14,6 +14,8 @@ from handpose.data import photos
 from handpose.data.sample import Sample
 from handpose.skeleton import Side
 
+RENDER = "render"  # the source that is no folder
+
 
 @dataclass(frozen=True, eq=False)
 class LabelledWindow:
@@ -62,5 +64,25 @@ def cut(sample: Sample, size: int) -> LabelledWindow:
 
 
 def rendered_windows(n: int, seed: int, size: int) -> Iterator[LabelledWindow]:
-    """Render `n` hands with the default sampler, occluders and noise on."""
-    raise NotImplementedError
+    """Render `n` hands with the default sampler, things in the way and sensor noise on.
+
+    The window is the picture itself, as jittered as in training; joints outside of it have no 2D truth.
+    """
+    from handpose.synthesis.sampler import RenderSampler
+
+    sampler = RenderSampler(seed, size)
+    middle = (size - 1) / 2
+    focal = 4.0 * size  # any camera that looks straight ahead does: window and picture are one
+    crop = Crop(Camera(focal, focal, middle, middle, (size, size)), np.eye(3), focal, size)
+    for index in range(n):
+        item = sampler.sample(index)
+        inside = ((item.joints_px > -0.5) & (item.joints_px < size - 0.5)).all(-1)
+        yield LabelledWindow(
+            f"{RENDER}-{seed}-{index}",
+            item.image,
+            crop,
+            item.joints_px,
+            inside,
+            "left",
+            item.joints_rel * item.scale_mm,
+        )

@@ -11,9 +11,10 @@ import pytest
 from tests_data import write_photo_set
 
 from handpose.heatmap import cells_from_px, gaussian_heatmaps
+from handpose.skeleton import TIPS
 from regnet import evaluate as evaluation
 from regnet.cli import COMMANDS, main
-from regnet.labelled import labelled_windows
+from regnet.labelled import labelled_windows, rendered_windows
 from regnet.predictor import Predictor
 
 
@@ -128,6 +129,44 @@ def test_a_network_that_always_agrees_on_the_side_scores_a_half(photo_set):
     windows, _ = labelled_windows(photo_set, 128)
     figures, _ = evaluation.evaluate(Predictor(Yes(photo_set)), windows)
     assert figures["side_right"] == 0.5
+
+
+def test_rendered_hands_have_3d_figures(tmp_path, monkeypatch):
+    """Against a network that knows the truth, 30 mm too deep at the fingertips."""
+    windows = list(rendered_windows(3, 5, 128))
+    truth = np.array([window.joints_mm for window in windows])
+    wrong = truth.copy()
+    wrong[:, list(TIPS), 2] += 30
+
+    class Renderer:
+        input_size = 128
+
+        def __call__(self, images):
+            n, ones = len(images), np.ones((len(images), 21))
+            joints = np.array([window.joints_px for window in windows])
+            return {
+                "heatmaps": gaussian_heatmaps(cells_from_px(joints, 128)), "joints_rel": 0.01 * wrong[:n],
+                "confidence": ones, "presence": ones[:, :1], "left": ones[:, :1],
+            }  # fmt: skip
+
+    monkeypatch.setattr(evaluation, "load_predictor", lambda weights: Predictor(Renderer()))
+    path = tmp_path / "figures.json"
+    assert main(["test", "--i", "render", "--n", "3", "--seed", "5", "--json", str(path)]) == 0
+    figures = json.loads(path.read_text())
+    assert figures["n"] == 3 and figures["source"] == "render"
+    assert figures["root_scale_mpjpe_mm"] == pytest.approx(30 * 5 / 21, rel=1e-4)
+    assert 0.5 < figures["pa_mpjpe_mm"] < figures["root_scale_mpjpe_mm"]
+    # Of 21 joints 16 are exact and 5 wrong by 30 mm, which counts from a third of the range on.
+    assert figures["auc_20_50"] == pytest.approx(16 / 21 + 5 / 21 * 2 / 3, abs=0.01)
+    assert figures["epe_px"] < 0.3
+
+
+def test_rendered_hands_follow_from_the_seed():
+    one, two, other = (next(rendered_windows(1, seed, 128)) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(one.image, two.image)
+    assert (one.image != other.image).any()
+    np.testing.assert_allclose(one.crop.to_image(one.joints_px), one.joints_px)
+    assert np.linalg.norm(one.joints_mm[9]) == 0 and 70 < np.linalg.norm(one.joints_mm[0]) < 120
 
 
 def test_n_draws_the_same_hands_for_the_same_seed(photo_set):

@@ -21,7 +21,7 @@ def noise_volume(seed: int = 7) -> np.ndarray:
     rng = np.random.default_rng(seed)
     waves = np.fft.rfftn(rng.normal(size=(NOISE_SIZE,) * 3))
     k = np.sqrt(sum(f**2 for f in np.meshgrid(*(np.fft.fftfreq(NOISE_SIZE),) * 2, np.fft.rfftfreq(NOISE_SIZE), indexing="ij")))
-    volume = np.fft.irfftn(waves * np.exp(-((k * 7) ** 2)), s=(NOISE_SIZE,) * 3)
+    volume = np.fft.irfftn(waves * np.exp(-((k * 7) ** 2)), s=(NOISE_SIZE,) * 3, axes=(0, 1, 2))
     return (volume / volume.std()).astype(np.float32)
 
 
