@@ -1,0 +1,160 @@
+"""The SynthHands layout, read and written: 640x480 left hands on green, with depth and joints in the depth camera's frame.
+
+The raw release nests `{female,male}_{noobject,object}/seq01..07/cam01..05/01..03/`; our own renders `seq01.../cam01..05/01..03/` and
+add an 8-bit alpha `_mask.png`. Mueller et al. 2017 (SynthHands); intrinsics and offset are those of its calibration file.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from handpose.camera import Camera
+from handpose.data.sample import Sample
+from handpose.errors import HandposeError
+from handpose.images import read_image
+from handpose.skeleton import N_JOINTS
+
+SIZE_PX = (640, 480)
+COLOUR_CAMERA = Camera(617.173, 617.173, 315.453, 242.259, SIZE_PX)
+DEPTH_CAMERA = Camera(475.62, 475.62, 311.125, 245.965, SIZE_PX)
+COLOUR_FROM_DEPTH_MM = np.array([24.7, -0.0471401, 3.72045])
+CHROMA = (14, 255, 14)
+INVALID_DEPTH = 32001
+
+_JOINTS, _COLOUR, _ON_DEPTH, _DEPTH, _MASK = (
+    "_joint_pos.txt", "_color.png", "_color_on_depth.png", "_depth.png", "_mask.png",
+)  # fmt: skip
+_FRAMES_PER_FOLDER, _PARTS, _CAMS = 480, 3, 5  # the release's folders hold fewer than 500 frames
+
+
+class SynthHands:
+    """All frames below a folder, in the order of their paths; one Sample each by index, in the colour camera's frame."""
+
+    def __init__(self, folder: Path, frames: list[Path]):
+        self.folder, self.frames = folder, frames
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read the labels of a frame. Raises HandposeError naming the file where they are broken."""
+        frame = self.frames[index]
+        joints_mm = read_joints(_beside(frame, _JOINTS)) + COLOUR_FROM_DEPTH_MM
+        mask = _beside(frame, _MASK)
+        load_mask = partial(_read_mask, mask) if mask.is_file() else partial(_mask_from_chroma, _beside(frame, _COLOUR))
+        return Sample(
+            name=frame.relative_to(self.folder).as_posix(),
+            load_image=partial(_read_colour, _beside(frame, _COLOUR)),
+            joints_px=COLOUR_CAMERA.project(joints_mm),
+            joints_mm=joints_mm,
+            side="left",
+            camera=COLOUR_CAMERA,
+            load_mask=load_mask,
+        )
+
+    def depth_mm(self, index: int) -> np.ndarray:
+        """Read the depth picture (480, 640) float32 [mm] of the depth camera, 0 where it is invalid."""
+        path = _beside(self.frames[index], _DEPTH)
+        depth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if depth is None or depth.dtype != np.uint16 or depth.shape != SIZE_PX[::-1]:
+            raise HandposeError(f"{path}: missing, or no 640x480 16-bit depth picture")
+        return np.where(depth >= INVALID_DEPTH, 0, depth).astype(np.float32)
+
+
+def recognises(path: Path) -> bool:
+    """Say whether a folder holds frames of this layout."""
+    return next(Path(path).rglob(f"*{_JOINTS}"), None) is not None and next(Path(path).rglob(f"*{_COLOUR}"), None) is not None
+
+
+def read(path: Path) -> SynthHands:
+    """Find all frames below a folder. Raises HandposeError where there are none, or where a frame lacks its colour or its joints."""
+    path = Path(path)
+    colours = {_frame(file, _COLOUR) for file in path.rglob(f"*{_COLOUR}")}
+    labels = {_frame(file, _JOINTS) for file in path.rglob(f"*{_JOINTS}")}
+    if not colours | labels:
+        raise HandposeError(f"{path}: no SynthHands frames (*{_COLOUR} with *{_JOINTS}) in it")
+    for frame in sorted(colours ^ labels):
+        missing = _beside(frame, _JOINTS if frame in colours else _COLOUR)
+        raise HandposeError(f"{missing}: missing, though its frame has {'a picture' if frame in colours else 'joints'}")
+    return SynthHands(path, sorted(colours))
+
+
+def read_joints(path: Path) -> np.ndarray:
+    """Read joints (21, 3) in the depth camera's frame [mm]. Raises HandposeError naming the file where they are broken."""
+    try:
+        values = np.array([float(word) for word in path.read_text().replace(",", " ").split()])
+    except (OSError, ValueError) as error:
+        raise HandposeError(f"{path}: not readable as numbers ({error})") from error
+    if values.size != 3 * N_JOINTS:
+        raise HandposeError(f"{path}: expected 63 numbers, found {values.size}")
+    joints = values.reshape(N_JOINTS, 3)
+    if not np.isfinite(joints).all():
+        raise HandposeError(f"{path}: a joint is not a finite number")
+    if (joints[:, 2] + COLOUR_FROM_DEPTH_MM[2] <= 0).any():
+        raise HandposeError(f"{path}: a joint lies behind the camera")
+    return joints
+
+
+def frame_path(root: Path, index: int) -> Path:
+    """Give where frame `index` of our own renders lies, without its suffix."""
+    folder, number = divmod(index, _FRAMES_PER_FOLDER)
+    sequence, camera, part = folder // (_PARTS * _CAMS), folder // _PARTS % _CAMS, folder % _PARTS
+    return root / f"seq{sequence + 1:02d}" / f"cam{camera + 1:02d}" / f"{part + 1:02d}" / f"{number:08d}"
+
+
+def is_written(frame: Path) -> bool:
+    """Say whether `write` has finished with a frame: its joints come last."""
+    return _beside(frame, _JOINTS).is_file()
+
+
+def write(
+    frame: Path, colour: np.ndarray, alpha: np.ndarray, on_depth: np.ndarray, depth_mm: np.ndarray, joints_mm: np.ndarray
+) -> None:
+    """Write one frame: colour and on_depth (480, 640, 3) on chroma green, alpha (480, 640) uint8, depth_mm (480, 640), 0 where empty.
+
+    joints_mm (21, 3) are in the depth camera's frame. Raises HandposeError where the disk does not take it.
+    """
+    depth = np.where(depth_mm > 0, np.clip(np.round(depth_mm), 1, INVALID_DEPTH - 1), INVALID_DEPTH).astype(np.uint16)
+    try:
+        frame.parent.mkdir(parents=True, exist_ok=True)
+        _write_picture(_beside(frame, _COLOUR), colour[..., ::-1])
+        _write_picture(_beside(frame, _ON_DEPTH), on_depth[..., ::-1])
+        _write_picture(_beside(frame, _DEPTH), depth)
+        _write_picture(_beside(frame, _MASK), alpha)
+        unfinished = _beside(frame, "_joint_pos.tmp")
+        unfinished.write_text(", ".join(f"{value:.4f}" for value in joints_mm.ravel()) + "\n")
+        os.replace(unfinished, _beside(frame, _JOINTS))
+    except OSError as error:
+        raise HandposeError(f"{frame}: cannot be written ({error.strerror or error})") from error
+
+
+def _write_picture(path: Path, picture: np.ndarray) -> None:
+    path.write_bytes(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 4])[1].tobytes())
+
+
+def _beside(frame: Path, ending: str) -> Path:
+    return frame.with_name(frame.name + ending)
+
+
+def _frame(file: Path, ending: str) -> Path:
+    return file.with_name(file.name.removesuffix(ending))
+
+
+def _read_colour(path: Path) -> np.ndarray:
+    image = read_image(path)
+    if image.shape[:2] != SIZE_PX[::-1]:
+        raise HandposeError(f"{path}: expected 640x480 pixels, found {image.shape[1]}x{image.shape[0]}")
+    return image
+
+
+def _read_mask(path: Path) -> np.ndarray:
+    return _read_colour(path)[..., 0]
+
+
+def _mask_from_chroma(path: Path) -> np.ndarray:
+    return np.where((_read_colour(path) == CHROMA).all(-1), 0, 255).astype(np.uint8)
