@@ -1,0 +1,34 @@
+"""Readers of hand datasets: each module knows one layout and gives Samples in the one convention."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+from handpose.data.sample import Sample
+from handpose.errors import HandposeError
+
+READERS = ("photos", "synth_hands")
+
+
+class Dataset(Protocol):
+    """A dataset on disk: labelled hands by index."""
+
+    name: str
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+def open_dataset(path: str | Path) -> Dataset:
+    """Recognise what dataset a folder holds and read it. Raises HandposeError where no reader knows it."""
+    path = Path(path)
+    if not path.is_dir():
+        raise HandposeError(f"{path}: no such folder")
+    for name in READERS:
+        reader = import_module(f"handpose.data.{name}")
+        if reader.recognises(path):
+            return reader.read(path)
+    raise HandposeError(f"{path}: no dataset of a known layout ({', '.join(READERS)}); datasets/README.md draws them")

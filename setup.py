@@ -1,0 +1,46 @@
+"""The only place for metadata and dependencies; pyproject.toml holds the build system and tool settings."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+BASE = [  # enough to track: no TensorFlow
+    "numpy>=1.26",
+    "numba>=0.61",
+    "opencv-python>=4.10",  # set-up puts the headless one in its place where there is no libGL
+    "openvino>=2025.0",
+    "onnxruntime>=1.20",
+    "pillow>=10",
+    "scipy>=1.13",
+    "tqdm>=4.66",
+]
+TRAIN = ["tensorflow>=2.20,<2.22", "keras>=3.10,<4", "onnx>=1.17", "tf2onnx>=1.16.1"]
+DEV = ["pytest>=8", "hypothesis>=6.100", "ruff>=0.9", "mypy>=1.14", "pip-tools>=7.4", "build>=1.2"]
+
+setup(
+    name="ganerated-hands",
+    version="0.1.0",
+    description="Real-time 3D hand pose from one RGB camera: GeoConGAN, RegNet and kinematic fitting.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11,<3.14",  # TensorFlow 2.21 has no wheel for 3.14
+    packages=find_packages(include=["handpose*", "geocongan*", "regnet*", "tracker*"]),
+    package_data={
+        "regnet": ["weights/*"],
+        "tracker": ["weights/*", "demo/*"],
+    },
+    install_requires=BASE,
+    extras_require={
+        "gpu": ["onnxruntime-gpu>=1.20"],
+        "train": TRAIN,
+        "dev": DEV,
+    },
+    entry_points={
+        "console_scripts": [
+            "tracker = tracker.cli:main",
+            "regnet = regnet.cli:main",
+            "handpose = handpose.cli:main",
+        ]
+    },
+)
