@@ -141,7 +141,9 @@ def _cross(a, b):
     return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
 
 
-def fk_and_jacobian_reference(offsets: np.ndarray, axes: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fk_and_jacobian_reference(
+    offsets: np.ndarray, axes: np.ndarray, vector: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Compute what `fk_and_jacobian` does, in NumPy, one finger at a time."""
     translation, rotation, angles = vector[:3], vector[3:6], vector[6:].reshape(5, 4)
     camera_from_wrist, spin = exp_so3(rotation), left_jacobian(rotation)

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
+
+from handpose.errors import HandposeError
 
 
 class KerasNetwork:
     """A trained network with the outputs of the ONNX contract.
 
-    `device` is "cpu", "gpu" or "auto" (Keras' own choice). Raises HandposeError where the weights cannot be used.
+    `device` is "cpu", "gpu" or "auto" (Keras' own choice); where there is no GPU, a line on stderr says so and the CPU serves. Raises
+    HandposeError where Keras is missing or the weights cannot be used.
     """
 
     def __init__(self, path: str | Path, device: str = "auto"):
-        import keras
-
+        try:
+            import keras
+        except ImportError as error:
+            raise HandposeError(
+                '--runtime keras needs Keras and TensorFlow: pip install "ganerated-hands[train]"'
+            ) from error
         from regnet.export import serving_function
         from regnet.networks import load
 
+        if device == "gpu" and not keras.distribution.list_devices("gpu"):
+            print(f"no GPU that Keras on {keras.backend.backend()} can use: running on the CPU", file=sys.stderr)
+            device = "cpu"
         self._scope = keras.device if device != "auto" else None
         self._device = f"{device}:0"
         self._to_numpy = keras.ops.convert_to_numpy

@@ -76,7 +76,7 @@ def rendered_windows(n: int, seed: int, size: int) -> Iterator[LabelledWindow]:
     crop = Crop(Camera(focal, focal, middle, middle, (size, size)), np.eye(3), focal, size)
     for index in range(n):
         item = sampler.sample(index)
-        inside = ((item.joints_px > -0.5) & (item.joints_px < size - 0.5)).all(-1)
+        inside = np.all((item.joints_px > -0.5) & (item.joints_px < size - 0.5), axis=-1)
         yield LabelledWindow(
             f"{RENDER}-{seed}-{index}",
             item.image,

@@ -38,7 +38,9 @@ class Task:
     evaluate: Callable[[Any, int], float]
 
 
-def run_loop(task: Task, config: LoopConfig, folder: RunDir, resume: bool, command: str, log: Callable[[str], None]) -> bool:
+def run_loop(
+    task: Task, config: LoopConfig, folder: RunDir, resume: bool, command: str, log: Callable[[str], None]
+) -> bool:
     """Train to the end, or to Ctrl-C, which saves; say whether the end was reached.
 
     Leaves in `folder` losses.csv, checkpoint.npz, best.weights.h5 and, at the end, model.weights.h5 (both averaged). Raises

@@ -16,6 +16,8 @@ from handpose.skeleton import Side
 
 DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "regnet_light.onnx"
 
+OUTPUTS = ("heatmaps", "joints_rel", "confidence", "presence", "left")
+
 # Confidence learns exp(-(error / 1.5 cells)^2 / 2) (regnet.losses), so it tells the error that the network expects: that of the
 # largest cell. The sub-pixel place is better by the variance of rounding a point to a cell.
 CONFIDENT_CELLS = 1.5
@@ -52,14 +54,18 @@ class Predictor:
 
     @classmethod
     def from_file(cls, path: str | Path, runtime: str = "auto", device: str = "auto") -> Predictor:
-        """Load exported weights, or with `runtime` "keras" a training run. Raises HandposeError where they cannot be used."""
+        """Load exported weights, or with `runtime` "keras" a training run or the Keras weights beside the exported ones.
+
+        Raises HandposeError where they cannot be used.
+        """
+        path = Path(path)
         if runtime == "keras":
             from regnet.keras_predictor import KerasNetwork
 
-            return cls(KerasNetwork(path, device))
+            return cls(KerasNetwork(path.with_suffix(".weights.h5") if path.suffix == ".onnx" else path, device))
         from handpose.runtime import load_network
 
-        return cls(load_network(path, runtime, device))
+        return cls(load_network(path, runtime, device, OUTPUTS))
 
     def __call__(self, image: np.ndarray, crops: Sequence[Crop], sides: Sequence[Side]) -> list[Prediction]:
         """Look at the hands of a picture (H, W, 3) uint8: one Prediction for each crop, `sides` the assumed ones."""

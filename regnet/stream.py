@@ -40,9 +40,7 @@ class BatchMaker:
         folders = [Path(source) for source in config.sources if source != RENDER]
         data = shared_data()
         backgrounds = Backgrounds(data / "backgrounds" if data else None)
-        self.photos = {
-            str(folder): PhotoCrops([folder], "train", backgrounds, config.size) for folder in folders
-        }
+        self.photos = {str(folder): PhotoCrops([folder], "train", backgrounds, config.size) for folder in folders}
         self.renders = None
         if RENDER in config.sources:
             from regnet.render_items import RenderItems

@@ -1,6 +1,6 @@
 """`regnet train`: learn from rendered hands (2D, 3D, scores) and photographs (2D, scores) in one mix.
 
-    regnet train --i render photos/hands_dguzk --mix 0.6,0.4 --minutes 90 --o runs/light
+regnet train --i render photos/hands_dguzk --mix 0.6,0.4 --minutes 90 --o runs/light
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", type=int, choices=(128, 256), default=128, help="side of the crop [px]")
     parser.add_argument("--no-projection", action="store_true", help="leave out ProjLayer and RenderingLayer")
     parser.add_argument("--steps", type=int, default=0, help="stop after so many steps")
-    parser.add_argument("--minutes", type=float, default=0.0, help="stop after so much time (default 60 without --steps)")
+    parser.add_argument(
+        "--minutes", type=float, default=0.0, help="stop after so much time (default 60 without --steps)"
+    )
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=2e-3, help="highest learning rate (AdamW, cosine decay)")
     parser.add_argument("--precision", choices=("float32", "mixed_bfloat16", "mixed_float16"), default="float32")

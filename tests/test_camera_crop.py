@@ -48,7 +48,13 @@ def test_camera_file_round_trip_and_errors(tmp_path):
     camera = camera_with(DISTORTIONS[1])
     path.write_text(json.dumps(camera.to_dict()))
     assert Camera.from_file(path) == camera
-    for content in ("{", "[]", '{"fx": 1}', json.dumps(camera.to_dict() | {"fx": -1}), json.dumps(camera.to_dict() | {"cx": None})):
+    for content in (
+        "{",
+        "[]",
+        '{"fx": 1}',
+        json.dumps(camera.to_dict() | {"fx": -1}),
+        json.dumps(camera.to_dict() | {"cx": None}),
+    ):
         path.write_text(content)
         with pytest.raises(HandposeError, match="camera.json"):
             Camera.from_file(path)

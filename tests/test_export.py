@@ -3,12 +3,9 @@
 import hashlib
 import json
 
+import keras
 import numpy as np
 import pytest
-
-keras = pytest.importorskip("keras")
-pytest.importorskip("tensorflow")
-pytest.importorskip("tf2onnx")
 
 from handpose.errors import HandposeError
 from regnet import export as exporting
@@ -63,7 +60,7 @@ def test_exported_file_keeps_the_contract(exported):
         outputs = exporting.run_onnx(exported, pictures)
         assert {name: value.shape for name, value in outputs.items()} == {k: (batch, *v) for k, v in CONTRACT.items()}
         for name in ("confidence", "presence", "left"):
-            assert 0 <= outputs[name].min() and outputs[name].max() <= 1
+            assert outputs[name].min() >= 0 and outputs[name].max() <= 1
 
 
 def test_export_agrees_with_keras_on_photographs(run, exported, shared_data):
@@ -118,6 +115,15 @@ def test_keras_runtime_predicts_what_onnx_does(run, exported):
     other = Predictor.from_file(run, runtime="keras").windows(windows, sides)
     for name in ("joints_rel", "confidence", "presence", "left"):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-3)
+
+
+def test_keras_runtime_finds_the_keras_weights_beside_the_exported_ones(run, exported, capsys):
+    windows = exporting.test_pattern(128)
+    beside = Predictor.from_file(exported, runtime="keras", device="gpu")
+    first = Predictor.from_file(run, runtime="keras")
+    np.testing.assert_allclose(beside.network(windows)["joints_rel"], first.network(windows)["joints_rel"], atol=1e-5)
+    if not keras.distribution.list_devices("gpu"):
+        assert capsys.readouterr().err.count("no GPU that Keras") == 1
 
 
 def test_an_export_that_differs_is_refused_and_leaves_nothing(run, tmp_path, monkeypatch):

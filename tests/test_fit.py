@@ -65,7 +65,9 @@ def test_every_term_has_its_true_jacobian(seed, term):
         return (energy.error_2d if term == "2d" else energy.error_3d)(problem, joints, jacobian)
 
     step = 1e-6
-    numeric = np.stack([(evaluate(vector + e)[0] - evaluate(vector - e)[0]) / (2 * step) for e in np.eye(26) * step], -1)
+    numeric = np.stack(
+        [(evaluate(vector + e)[0] - evaluate(vector - e)[0]) / (2 * step) for e in np.eye(26) * step], -1
+    )
     np.testing.assert_allclose(evaluate(vector)[1], numeric, atol=2e-3 * max(1, np.abs(numeric).max() * 1e-3))
 
 
@@ -76,7 +78,8 @@ def test_gradient_is_that_of_the_energy(seed):
     problem, vector = random_problem(np.random.default_rng(seed), skeleton)
     step = 1e-5
     numeric = [
-        (normal_equations(skeleton, problem, vector + e)[0] - normal_equations(skeleton, problem, vector - e)[0]) / (2 * step)
+        (normal_equations(skeleton, problem, vector + e)[0] - normal_equations(skeleton, problem, vector - e)[0])
+        / (2 * step)
         for e in np.eye(26) * step
     ]
     np.testing.assert_allclose(normal_equations(skeleton, problem, vector)[1], numeric, rtol=1e-4, atol=1e-3)
@@ -157,7 +160,15 @@ def test_statuses_tell_what_happened():
     assert solve(skeleton, problem, problem_vector, 1).status is Status.STEPS_USED
     assert solve(skeleton, problem, problem_vector, 200).status is Status.CONVERGED
     assert solve(skeleton, problem, problem_vector * np.nan).status is Status.FAILED
-    unseen = Problem(problem.pinhole, problem.observed_px, np.zeros(21), problem.relative_mm, np.zeros(21), problem.expected, problem.weight_temporal)
+    unseen = Problem(
+        problem.pinhole,
+        problem.observed_px,
+        np.zeros(21),
+        problem.relative_mm,
+        np.zeros(21),
+        problem.expected,
+        problem.weight_temporal,
+    )
     assert solve(skeleton, unseen, problem_vector).status is Status.NOTHING_SEEN
 
 

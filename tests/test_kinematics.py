@@ -14,7 +14,17 @@ from handpose.kinematics import (
     joint_frames,
 )
 from handpose.rotation import exp_so3, left_jacobian, log_so3
-from handpose.skeleton import ANGLE_LIMITS_RAD, ANGLE_NAMES, BONES, JOINT_NAMES, M0, PARENTS, TIPS, Skeleton, permutation
+from handpose.skeleton import (
+    ANGLE_LIMITS_RAD,
+    ANGLE_NAMES,
+    BONES,
+    JOINT_NAMES,
+    M0,
+    PARENTS,
+    TIPS,
+    Skeleton,
+    permutation,
+)
 
 SIDES = ("left", "right")
 seeds = st.integers(0, 2**32 - 1)
@@ -94,7 +104,9 @@ def test_bones_keep_their_length_and_frames_turn_them(seed):
     skeleton, vector = Skeleton.default("left"), random_vector(rng)
     frames, joints = joint_frames(skeleton, vector)
     for parent, child in BONES:
-        np.testing.assert_allclose(joints[child] - joints[parent], frames[parent] @ skeleton.offsets_mm[child], atol=1e-9)
+        np.testing.assert_allclose(
+            joints[child] - joints[parent], frames[parent] @ skeleton.offsets_mm[child], atol=1e-9
+        )
     np.testing.assert_allclose(frames @ frames.transpose(0, 2, 1), np.broadcast_to(np.eye(3), (21, 3, 3)), atol=1e-12)
 
 

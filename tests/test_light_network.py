@@ -5,9 +5,9 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from regnet.backend import make_train_step  # noqa: E402
-from regnet.light import build_light  # noqa: E402
-from regnet.losses import regnet_losses  # noqa: E402
+from regnet.backend import make_train_step
+from regnet.light import build_light
+from regnet.losses import regnet_losses
 
 SHAPES = {
     "joints_mid": (2, 21, 3), "heatmaps": (2, 32, 32, 21), "joints_rel": (2, 21, 3), "confidence": (2, 21),

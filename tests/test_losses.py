@@ -5,16 +5,18 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from handpose.heatmap import gaussian_heatmaps  # noqa: E402
-from handpose.kinematics import forward_kinematics  # noqa: E402
-from handpose.skeleton import M0, WRIST, Skeleton  # noqa: E402
-from regnet.losses import regnet_losses  # noqa: E402
+from handpose.heatmap import gaussian_heatmaps
+from handpose.kinematics import forward_kinematics
+from handpose.skeleton import M0, WRIST, Skeleton
+from regnet.losses import regnet_losses
 
 
 def perfect(rng, n=3, n_maps=21):
     """Targets and the outputs that answer them."""
     skeleton = Skeleton.default("left")
-    joints = np.stack([forward_kinematics(skeleton, np.r_[0, 0, 500, rng.normal(0, 0.5, 3), np.full(20, 0.2)]) for _ in range(n)])
+    joints = np.stack(
+        [forward_kinematics(skeleton, np.r_[0, 0, 500, rng.normal(0, 0.5, 3), np.full(20, 0.2)]) for _ in range(n)]
+    )
     rel = (joints - joints[:, M0, None]) / np.linalg.norm(joints[:, WRIST] - joints[:, M0], axis=-1)[:, None, None]
     cells = 15.5 + 6 * rel[..., :2]
     targets = {

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("tensorflow")
-
 from regnet.networks import build
 from regnet.summary import HEADS, folded_parameters, multiplications
 

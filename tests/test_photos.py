@@ -99,7 +99,13 @@ def test_unreadable_pictures_are_named(tmp_path):
 
 
 def test_real_sets_have_their_published_counts(shared_data):
-    counts = {"sign_digits": 2052, "rps_greenscreen": 2112, "asl_letters": 631, "hands_subhih": 1674, "hands_dguzk": 427}
+    counts = {
+        "sign_digits": 2052,
+        "rps_greenscreen": 2112,
+        "asl_letters": 631,
+        "hands_subhih": 1674,
+        "hands_dguzk": 427,
+    }
     for name, count in counts.items():
         assert len(photos.read(shared_data / "real" / name)) == count
     assert len(photos.read(shared_data / "real" / "annotated_small")) == 27

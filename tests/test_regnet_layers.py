@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from handpose.heatmap import gaussian_heatmaps
 from regnet.layers import BilinearUpsampling, ProjLayer, RenderingLayer
 
-tf = pytest.importorskip("tensorflow")
 RANDOM = np.random.default_rng(5)
 JOINTS = RANDOM.uniform(-1.4, 1.4, (2, 21, 3))
 
@@ -106,7 +106,6 @@ def test_layers_keep_float32_under_mixed_precision():
         keras.mixed_precision.set_dtype_policy(policy)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # within Keras
 def test_layers_survive_saving(tmp_path):
     joints = keras.Input((21, 3))
     rendered = RenderingLayer(size=24, sigma=0.8, rounding=True)(ProjLayer(size=24, extent=1.2)(joints))

@@ -4,11 +4,9 @@ The mean error must fall under 2 mm (root-relative, at the default hand scale) a
 """
 
 import cv2
+import keras
 import numpy as np
 import pytest
-
-keras = pytest.importorskip("keras")
-pytest.importorskip("tensorflow")
 
 from handpose.heatmap import cells_from_px, decode_heatmaps, px_from_cells
 from handpose.kinematics import forward_kinematics

@@ -4,9 +4,8 @@ import hashlib
 import json
 
 import numpy as np
+import onnx
 import pytest
-
-onnx = pytest.importorskip("onnx")
 
 from handpose.errors import HandposeError
 from handpose.runtime import load_network

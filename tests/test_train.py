@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests_data import write_photo_set
 
 from handpose.errors import HandposeError
-from tests_data import write_photo_set  # noqa: I001
 
 COMMAND = [sys.executable, "-m", "regnet.cli", "train"]
 ENVIRONMENT = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}

@@ -78,8 +78,12 @@ class _Solid:
             bone = _round_cone(flat, root, base, 13.0 * size, self.radii[finger][0] * 1.08)
             distance = bone if distance is None else _smooth_union(distance, bone, 7.0 * size)
         thumb, index, little = (self.joints[BASES[finger]] for finger in (0, 1, 4))
-        ball = _round_cone(points, 0.75 * thumb + (4, 0, 7 * size), 0.55 * thumb + 0.45 * index + (5, 0, 4 * size), 14 * size, 8 * size)
-        heel = _round_cone(points, np.array([14, 12, 5]) * size, 0.75 * little + (2, 0, 4 * size), 12.5 * size, 9 * size)
+        ball = _round_cone(
+            points, 0.75 * thumb + (4, 0, 7 * size), 0.55 * thumb + 0.45 * index + (5, 0, 4 * size), 14 * size, 8 * size
+        )
+        heel = _round_cone(
+            points, np.array([14, 12, 5]) * size, 0.75 * little + (2, 0, 4 * size), 12.5 * size, 9 * size
+        )
         web = _round_cone(points, 0.55 * self.joints[BASES[0] + 1] + 0.35 * index, 0.8 * index, 7 * size, 9 * size)
         for part in (ball, heel, web):
             distance = _smooth_union(distance, part, 9.0 * size)

@@ -50,7 +50,9 @@ class Look:
             nail = rng.uniform(0.02, 0.9, 3)
         bare = rng.random() < 0.45
         ring = (int(rng.integers(1, 5)), rng.uniform(1.25, 1.5)) if rng.random() < 0.12 else (-1, 0.0)
-        sleeve = rng.uniform(0.02, 0.8, (2, 3)) if rng.random() < 0.4 else np.repeat(rng.uniform(0.02, 0.8, (1, 3)), 2, 0)
+        sleeve = (
+            rng.uniform(0.02, 0.8, (2, 3)) if rng.random() < 0.4 else np.repeat(rng.uniform(0.02, 0.8, (1, 3)), 2, 0)
+        )
         if rng.random() < 0.5:
             sleeve = 0.75 * sleeve.mean(1, keepdims=True) + 0.25 * sleeve
         ambient, key_from, key = _light(rng)

@@ -37,9 +37,7 @@ class HandMesh:
     rest_joints_mm: np.ndarray
 
     @classmethod
-    def skinned(
-        cls, skeleton: Skeleton, vertices_mm: np.ndarray, triangles: np.ndarray, radii: np.ndarray
-    ) -> HandMesh:
+    def skinned(cls, skeleton: Skeleton, vertices_mm: np.ndarray, triangles: np.ndarray, radii: np.ndarray) -> HandMesh:
         """Bind a surface (V, 3), (T, 3) to a left skeleton; `radii` (5, 4) are the fingers' at their joints [mm]."""
         joints = skeleton.rest_joints_mm
         distance, place = zip(*(_along_ray(vertices_mm, joints, finger) for finger in range(5)), strict=True)
@@ -72,7 +70,9 @@ class HandMesh:
             triangles=np.ascontiguousarray(self.triangles[:, ::-1]), rest_joints_mm=self.rest_joints_mm * flip,
         )  # fmt: skip
 
-    def posed(self, skeleton: Skeleton, vector: np.ndarray, forearm_from_wrist: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def posed(
+        self, skeleton: Skeleton, vector: np.ndarray, forearm_from_wrist: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Pose the surface: vertices (V, 3) [mm] and normals (V, 3) in the camera frame.
 
         forearm_from_wrist (3, 3) turns the forearm about the wrist, in the wrist's frame.

@@ -127,7 +127,9 @@ def _occlusion(depth: np.ndarray) -> np.ndarray:
     width = depth.shape[0] / 14 / 4
     small = tuple(extent // 4 for extent in depth.shape)
     share = cv2.GaussianBlur(cv2.resize(known.astype(np.float32), small, interpolation=cv2.INTER_AREA), (0, 0), width)
-    mean = cv2.GaussianBlur(cv2.resize(filled, small, interpolation=cv2.INTER_AREA), (0, 0), width) / np.maximum(share, 1e-3)
+    mean = cv2.GaussianBlur(cv2.resize(filled, small, interpolation=cv2.INTER_AREA), (0, 0), width) / np.maximum(
+        share, 1e-3
+    )
     behind = filled - cv2.resize(mean, depth.shape, interpolation=cv2.INTER_LINEAR)
     return np.clip(1.0 - behind / 45.0, 0.35, 1.1).astype(np.float32)
 

@@ -20,7 +20,9 @@ def noise_volume(seed: int = 7) -> np.ndarray:
     """A periodic volume (64, 64, 64) float32 of soft noise with unit spread, always the same."""
     rng = np.random.default_rng(seed)
     waves = np.fft.rfftn(rng.normal(size=(NOISE_SIZE,) * 3))
-    k = np.sqrt(sum(f**2 for f in np.meshgrid(*(np.fft.fftfreq(NOISE_SIZE),) * 2, np.fft.rfftfreq(NOISE_SIZE), indexing="ij")))
+    k = np.sqrt(
+        sum(f**2 for f in np.meshgrid(*(np.fft.fftfreq(NOISE_SIZE),) * 2, np.fft.rfftfreq(NOISE_SIZE), indexing="ij"))
+    )
     volume = np.fft.irfftn(waves * np.exp(-((k * 7) ** 2)), s=(NOISE_SIZE,) * 3, axes=(0, 1, 2))
     return (volume / volume.std()).astype(np.float32)
 
@@ -159,8 +161,12 @@ def shade(
                 n[k] /= length
             x, y, z = n[0], n[1], n[2]
             facing = x * key_from[0] + y * key_from[1] + z * key_from[2]
-            lx = (light_axes[0, 0] * p[0] + light_axes[0, 1] * p[1] + light_axes[0, 2] * p[2] - light_low[0]) * light_scale
-            ly = (light_axes[1, 0] * p[0] + light_axes[1, 1] * p[1] + light_axes[1, 2] * p[2] - light_low[1]) * light_scale
+            lx = (
+                light_axes[0, 0] * p[0] + light_axes[0, 1] * p[1] + light_axes[0, 2] * p[2] - light_low[0]
+            ) * light_scale
+            ly = (
+                light_axes[1, 0] * p[0] + light_axes[1, 1] * p[1] + light_axes[1, 2] * p[2] - light_low[1]
+            ) * light_scale
             lz = light_axes[2, 0] * p[0] + light_axes[2, 1] * p[1] + light_axes[2, 2] * p[2]
             lit = _lit(shadow, lx, ly, lz, shadow.shape[0])
             reach = np.sqrt(p[0] ** 2 + p[1] ** 2 + p[2] ** 2)
