@@ -125,4 +125,5 @@ def spread_deg(spread: float) -> np.ndarray:
 def contacts(shape: Shape, skeleton: Skeleton) -> list[tuple[int, int, float]]:
     """Give the contacts of a shape as (joint, joint, distance in mm)."""
     pairs = [touch.split() for touch in shape.touches]
-    return [(JOINT_NAMES.index(a), JOINT_NAMES.index(b), _TOUCH * skeleton.scale_mm) for a, b in pairs]
+    apart = _TOUCH * (1 + 0.25 * max(len(pairs) - 1, 0)) * skeleton.scale_mm  # three tips do not fit into one place
+    return [(JOINT_NAMES.index(a), JOINT_NAMES.index(b), apart) for a, b in pairs]

@@ -42,17 +42,17 @@ def _pairs() -> np.ndarray:
     return np.array(between + palm)
 
 
-CAPSULES, _RELATIVE_RADII = _capsules()
-_PAIRS = _pairs()
+CAPSULES, RELATIVE_RADII = _capsules()
+PAIRS = _pairs()
 _NO_CONTACTS = np.zeros((0, 3))
 
 
 def penetration_mm(skeleton: Skeleton, angles_rad: np.ndarray) -> float:
     """Give the depth [mm] by which the two capsules that overlap most do so, 0 where none does."""
     vector = np.concatenate([np.zeros(6), angles_rad])
-    radii = _RELATIVE_RADII * skeleton.scale_mm
+    radii = RELATIVE_RADII * skeleton.scale_mm
     joints, _ = fk_and_jacobian(skeleton.offsets_mm, skeleton.axes, vector)
-    return _deepest(joints, CAPSULES, radii, _PAIRS)
+    return _deepest(joints, CAPSULES, radii, PAIRS)
 
 
 def settle(
@@ -66,7 +66,7 @@ def settle(
     """
     angles = np.clip(np.asarray(angles_rad, float), *ANGLE_LIMITS_RAD.T)
     wanted = np.array(contacts, float) if contacts else _NO_CONTACTS
-    radii = _RELATIVE_RADII * skeleton.scale_mm
+    radii = RELATIVE_RADII * skeleton.scale_mm
     return _settle(
         skeleton.offsets_mm,
         skeleton.axes,
@@ -74,7 +74,7 @@ def settle(
         ANGLE_LIMITS_RAD,
         CAPSULES,
         radii,
-        _PAIRS,
+        PAIRS,
         wanted,
         _STEPS,
         _DAMPING_MM,

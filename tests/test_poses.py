@@ -1,0 +1,123 @@
+"""Sampled poses: inside the limits, free of self-penetration, the same for the same seed; viewpoints keep geometry."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from handpose.kinematics import forward_kinematics
+from handpose.rotation import exp_so3
+from handpose.skeleton import ANGLE_LIMITS_RAD, M0, Skeleton
+from handpose.synthesis import viewpoints
+from handpose.synthesis.gestures import LETTERS, SHAPES, contacts, shape_angles
+from handpose.synthesis.poses import DEFAULT_MIXTURE, PoseSampler
+from handpose.synthesis.settle import CAPSULES, PAIRS, RELATIVE_RADII, TOLERANCE_MM, penetration_mm, settle
+
+SKELETON = Skeleton.default()
+FIST_THROUGH_PALM = np.deg2rad(np.array([-40, 30, 50, 50] + [0, 85, 105, 80] * 4, float))
+seeds = st.integers(0, 2**32)
+
+
+@pytest.mark.parametrize("kind", DEFAULT_MIXTURE)
+@settings(max_examples=25, deadline=None)
+@given(seed=seeds, scale=st.floats(70, 110))
+def test_every_kind_is_within_limits_and_free_of_penetration(kind, seed, scale):
+    skeleton = Skeleton.default("left", scale)
+    pose = PoseSampler({kind: 1.0}).sample(np.random.default_rng(seed), skeleton)
+    low, high = ANGLE_LIMITS_RAD.T
+    assert (pose.angles_rad >= low).all() and (pose.angles_rad <= high).all()
+    assert penetration_mm(skeleton, pose.angles_rad) < TOLERANCE_MM
+
+
+@given(seed=seeds)
+@settings(max_examples=10, deadline=None)
+def test_the_same_seed_gives_the_same_pose(seed):
+    first, second = (PoseSampler().sample(np.random.default_rng(seed), SKELETON) for _ in range(2))
+    assert first.kind == second.kind
+    np.testing.assert_array_equal(first.angles_rad, second.angles_rad)
+
+
+def test_the_mixture_is_what_was_asked_for():
+    rng = np.random.default_rng(0)
+    sampler = PoseSampler({"pinch": 3.0, "ease": 1.0})
+    kinds = [sampler.sample(rng, SKELETON).kind for _ in range(400)]
+    assert 0.65 < kinds.count("pinch") / 400 < 0.85
+    assert set(kinds) == {"pinch", "ease"}
+    with pytest.raises(KeyError):
+        PoseSampler({"juggling": 1.0})
+
+
+def test_poses_cover_open_hands_and_fists():
+    rng = np.random.default_rng(1)
+    curls = np.array([PoseSampler().sample(rng, SKELETON).angles_rad.reshape(5, 4)[1:, 2].mean() for _ in range(300)])
+    assert np.quantile(curls, 0.1) < np.deg2rad(15) and np.quantile(curls, 0.9) > np.deg2rad(75)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_named_shape_can_be_made(name):
+    shape = SHAPES[name]
+    angles, overlap = settle(SKELETON, shape_angles(shape), contacts(shape, SKELETON))
+    assert overlap < TOLERANCE_MM
+    joints = forward_kinematics(SKELETON, np.concatenate([np.zeros(6), angles]))
+    for a, b, distance in contacts(shape, SKELETON):
+        assert np.linalg.norm(joints[a] - joints[b]) < distance + 6
+    assert np.abs(angles - shape_angles(shape)).max() < np.deg2rad(70), "settling made another shape of it"
+
+
+def test_the_alphabet_lacks_only_the_letters_that_turn_or_move():
+    # J and Z are I and D in motion; P, Q and S are K, G and the fist, seen otherwise.
+    assert set("ABCDEFGHIJKLMNOPQRSTUVWXYZ") - set(LETTERS) == set("JPQSZ")
+
+
+def test_penetration_agrees_with_distances_between_many_points():
+    joints = forward_kinematics(SKELETON, np.concatenate([np.zeros(6), FIST_THROUGH_PALM]))
+    share = np.linspace(0, 1, 80)[:, None]
+    points = [joints[a] + share * (joints[b] - joints[a]) for a, b in CAPSULES]
+    radii = RELATIVE_RADII * SKELETON.scale_mm
+    depths = [
+        radii[a] + radii[b] - np.linalg.norm(points[a][:, None] - points[b][None], axis=-1).min() for a, b in PAIRS
+    ]
+    before = penetration_mm(SKELETON, FIST_THROUGH_PALM)
+    assert before == pytest.approx(max(depths), abs=0.1)
+    after, left = settle(SKELETON, FIST_THROUGH_PALM)
+    assert left < TOLERANCE_MM < before
+    assert left == pytest.approx(penetration_mm(SKELETON, after), abs=1e-9)
+
+
+def test_settle_leaves_a_free_hand_alone():
+    open_hand = np.deg2rad(np.tile([0.0, 10, 10, 5], 5))
+    np.testing.assert_allclose(settle(SKELETON, open_hand)[0], open_hand, atol=1e-12)
+
+
+@given(seed=seeds)
+@settings(max_examples=30, deadline=None)
+def test_views_are_rotations_and_keep_the_hand_before_the_lens(seed):
+    rng = np.random.default_rng(seed)
+    camera_from_wrist, distance = viewpoints.sample_view(rng)
+    np.testing.assert_allclose(camera_from_wrist @ camera_from_wrist.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(camera_from_wrist) == pytest.approx(1)
+    angles = PoseSampler().sample(rng, SKELETON).angles_rad
+    pose = viewpoints.place(SKELETON, angles, camera_from_wrist, np.array([0, 0, distance]))
+    joints = forward_kinematics(SKELETON, pose.to_vector())
+    assert joints[:, 2].min() > 60
+    assert abs(joints[M0, :2]).max() < 1e-9
+
+
+def test_a_palm_view_shows_a_left_hand_with_its_thumb_on_the_left():
+    pose = viewpoints.place(
+        SKELETON, np.zeros(20), viewpoints.look_from(np.array([0, 0, 1.0])), np.array([0, 0, 500.0])
+    )
+    joints = forward_kinematics(SKELETON, pose.to_vector())
+    assert joints[4, 0] < joints[20, 0] - 50  # thumb tip left of the little finger's
+    assert joints[12, 1] < joints[0, 1] - 100  # middle tip above the wrist
+
+
+@given(seed=seeds)
+@settings(max_examples=20, deadline=None)
+def test_turning_the_camera_turns_the_joints(seed):
+    rng = np.random.default_rng(seed)
+    pose = viewpoints.place(SKELETON, np.zeros(20), viewpoints.sample_view(rng)[0], np.array([30.0, -20, 600]))
+    turn = exp_so3(rng.normal(0, 1, 3))
+    expected = forward_kinematics(SKELETON, pose.to_vector()) @ turn.T
+    turned = forward_kinematics(SKELETON, viewpoints.turned(pose, turn).to_vector())
+    np.testing.assert_allclose(turned, expected, atol=1e-6)
