@@ -68,7 +68,10 @@ class SynthHands:
 
 def recognises(path: Path) -> bool:
     """Say whether a folder holds frames of this layout."""
-    return next(Path(path).rglob(f"*{_JOINTS}"), None) is not None and next(Path(path).rglob(f"*{_COLOUR}"), None) is not None
+    return (
+        next(Path(path).rglob(f"*{_JOINTS}"), None) is not None
+        and next(Path(path).rglob(f"*{_COLOUR}"), None) is not None
+    )
 
 
 def read(path: Path) -> SynthHands:
@@ -113,7 +116,12 @@ def is_written(frame: Path) -> bool:
 
 
 def write(
-    frame: Path, colour: np.ndarray, alpha: np.ndarray, on_depth: np.ndarray, depth_mm: np.ndarray, joints_mm: np.ndarray
+    frame: Path,
+    colour: np.ndarray,
+    alpha: np.ndarray,
+    on_depth: np.ndarray,
+    depth_mm: np.ndarray,
+    joints_mm: np.ndarray,
 ) -> None:
     """Write one frame: colour and on_depth (480, 640, 3) on chroma green, alpha (480, 640) uint8, depth_mm (480, 640), 0 where empty.
 

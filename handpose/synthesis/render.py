@@ -31,8 +31,12 @@ _COARSE = 8  # px of the picture to one of the coarse look
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `handpose render`."""
     parser.add_argument("--n", type=int, required=True, help="how many pictures")
-    parser.add_argument("--o", type=Path, required=True, metavar="DIR", help="folder to write; an unfinished render goes on")
-    parser.add_argument("--mesh", type=Path, metavar="FILE", help="a glTF hand (.glb) with WebXR joint names; default: our own hands")
+    parser.add_argument(
+        "--o", type=Path, required=True, metavar="DIR", help="folder to write; an unfinished render goes on"
+    )
+    parser.add_argument(
+        "--mesh", type=Path, metavar="FILE", help="a glTF hand (.glb) with WebXR joint names; default: our own hands"
+    )
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes (default 0)")
 
 
@@ -112,7 +116,9 @@ def _whole_picture(mesh, skeleton: Skeleton, pose: HandPose, look, camera: Camer
 
     side = max(SIZE_PX)
     coarse = replace(camera, size_px=(side, side)).scaled_to((side // _COARSE, side // _COARSE))
-    rows, columns = np.nonzero(render_hand(mesh, skeleton, pose, coarse, look, supersample=1).alpha[: SIZE_PX[1] // _COARSE])
+    rows, columns = np.nonzero(
+        render_hand(mesh, skeleton, pose, coarse, look, supersample=1).alpha[: SIZE_PX[1] // _COARSE]
+    )
     left, right = columns.min() * _COARSE - _COARSE, (columns.max() + 2) * _COARSE
     top, bottom = rows.min() * _COARSE - _COARSE, (rows.max() + 2) * _COARSE
     tile = int(max(right - left, bottom - top))

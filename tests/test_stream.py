@@ -1,0 +1,115 @@
+"""Rendered training items follow from (seed, index) alone; the stream's worker hands them over in order, fails loudly and ends."""
+
+import multiprocessing
+import time
+
+import numpy as np
+import pytest
+
+from handpose.errors import HandposeError
+from handpose.skeleton import M0, WRIST
+from handpose.synthesis.backgrounds import Backgrounds
+from handpose.synthesis.sampler import RenderSampler, _uncovered
+from regnet.stream import stream
+
+
+def sampler(seed=5, **options):
+    """A small sampler that needs no data."""
+    return RenderSampler(seed, 64, backgrounds=Backgrounds(), **options)
+
+
+def same(a, b):
+    return all(np.array_equal(value, vars(b)[key]) for key, value in vars(a).items())
+
+
+def test_an_item_depends_on_seed_and_index_alone():
+    first, second = sampler(), sampler()
+    expected = [first.sample(index) for index in range(4)]
+    for index in (3, 1, 3, 0, 2):
+        assert same(second.sample(index), expected[index])
+    assert not same(sampler(6).sample(0), expected[0])
+    assert not same(expected[0], expected[1])
+
+
+def test_the_cache_is_bounded_and_changes_no_byte():
+    wide, narrow = sampler(reuse=3, cache=6), sampler(reuse=3, cache=6)
+    for index in range(12):
+        item = wide.sample(index)
+        narrow._kept.clear()
+        assert same(item, narrow.sample(index))
+        assert len(wide._kept) <= 6
+
+
+def test_foregrounds_are_reused_with_new_surroundings():
+    source = sampler(reuse=4, cache=3)
+    numbers = [source._number(index, np.random.default_rng((5, 2, index))) for index in range(40)]
+    assert len(set(numbers)) < 16
+    assert len({source.sample(index).image.tobytes() for index in range(8)}) == 8
+
+
+def test_items_hold_what_they_promise():
+    batch = sampler().batch(6, first=10)
+    assert batch["image"].shape == (6, 64, 64, 3) and batch["image"].dtype == np.uint8
+    assert batch["joints_px"].shape == (6, 21, 2) and batch["visible"].shape == (6, 21)
+    np.testing.assert_allclose(batch["joints_rel"][:, M0], 0, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(batch["joints_rel"][:, WRIST], axis=-1), 1, atol=1e-9)
+    assert (batch["presence"] == 1).all()
+    assert ((batch["scale_mm"] > 60) & (batch["scale_mm"] < 130)).all()
+
+
+def test_crops_hold_the_hand_about_as_a_tracker_would():
+    joints = sampler().batch(24)["joints_px"]
+    sides = np.ptp(joints, axis=1).max(-1)
+    middles = (joints.min(1) + joints.max(1)) / 2
+    assert 0.5 * 64 < np.median(sides) < 0.85 * 64
+    assert np.abs(middles - 31.5).max() < 0.25 * 64
+    up = joints[:, WRIST, 1] - joints[:, M0, 1]
+    assert (up > 0).mean() > 0.7
+
+
+def test_covered_and_outer_joints_are_not_visible():
+    joints = np.full((21, 2), 20.0)
+    joints[0], joints[1], joints[2] = (-1, 20), (40, 40), (20, 64)
+    covered = np.zeros((64, 64), np.float32)
+    covered[40, 40] = 1
+    np.testing.assert_array_equal(np.nonzero(~_uncovered(joints, covered))[0], [0, 1, 2])
+
+
+def test_a_hand_to_paste_keeps_its_forearm_and_its_colour():
+    rgba, joints_px, side = sampler().foreground(3, 96)
+    assert rgba.shape == (96, 96, 4) and side == "left"
+    assert ((joints_px > 0) & (joints_px < 96)).all()
+    assert (rgba[..., 3] > 0).sum() > 300
+    edge = rgba[(rgba[..., 3] > 60) & (rgba[..., 3] < 200)][:, :3].mean()
+    inner = rgba[rgba[..., 3] == 255][:, :3].mean()
+    assert edge > 0.55 * inner  # not darkened by its alpha
+
+
+class Counter:
+    """Makes batches that hold their own step; fails at the step it is told."""
+
+    def __init__(self, fails_at):
+        self.fails_at = fails_at
+
+    def batch(self, step):
+        if step == self.fails_at:
+            raise HandposeError(f"step {step}: no more")
+        return {"step": np.array([step])}
+
+
+def test_a_stream_goes_on_from_any_step_and_ends_with_its_worker():
+    batches = stream(Counter, None, first_step=7)
+    assert [int(next(batches)["step"][0]) for _ in range(20)] == list(range(7, 27))
+    batches.close()
+    deadline = time.time() + 10
+    while multiprocessing.active_children() and time.time() < deadline:
+        time.sleep(0.05)
+    assert not multiprocessing.active_children()
+
+
+def test_a_failing_worker_is_heard():
+    batches = stream(Counter, 2)
+    assert [int(next(batches)["step"][0]) for _ in range(2)] == [0, 1]
+    with pytest.raises(HandposeError, match="step 2: no more"):
+        next(batches)
+    assert not multiprocessing.active_children()
