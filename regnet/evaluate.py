@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -170,21 +168,16 @@ def _report(source: str, figures: Figures) -> None:
 
 
 def _track(args: argparse.Namespace) -> None:
-    """Let the tracker, as a process of its own, follow a video or look at pictures without labels."""
+    from regnet.unlabelled import track_pictures, track_video
+
     source = Path(args.v or args.i)
     if not source.exists():
         raise HandposeError(f"{source}: no such file or folder")
-    if args.n or args.json or args.split or args.weights:
-        raise HandposeError(
-            f"{source}: holds no labels, so --n, --split, --json and --weights have no meaning; try tracker --help"
-        )
+    if args.n or args.json or args.split:
+        raise HandposeError(f"{source}: holds no labels, so --n, --split and --json have no meaning")
     output = Path(args.output) if args.output else Path(f"{source.stem}.jsonl")
-    overlay = output.with_suffix(".mp4")
-    command = [sys.executable, "-m", "tracker", "--video" if args.v else "--images", str(source)]
-    command += ["--output", str(output), "--overlay", str(overlay)]
-    code = subprocess.run(command, check=False).returncode
-    if code:
-        raise HandposeError(f"{source}: the tracker stopped with exit code {code}")
+    weights = Path(args.weights) if args.weights else None
+    (track_video if args.v else track_pictures)(source, output, weights)
 
 
 def _batches(windows: Iterator[LabelledWindow]) -> Iterator[list[LabelledWindow]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
 from handpose.camera import Camera
 from handpose.crop import Crop
-from handpose.data import photos
+from handpose.data import READERS, open_dataset, photos
 from handpose.data.sample import Sample
 from handpose.skeleton import Side
 
@@ -36,7 +37,8 @@ class LabelledWindow:
 
 def is_labelled(folder: Path) -> bool:
     """Say whether a folder is a dataset with labels."""
-    return photos.recognises(folder)
+    readers = (import_module(f"handpose.data.{name}") for name in READERS)
+    return folder.is_dir() and any(reader.recognises(folder) for reader in readers)
 
 
 def labelled_windows(
@@ -44,9 +46,10 @@ def labelled_windows(
 ) -> tuple[Iterator[LabelledWindow], int]:
     """Cut the labelled hands of a dataset's folder, all of them or `n` drawn by `seed`, in the dataset's order; give their number too.
 
-    Raises HandposeError where the folder is of no known kind, and on the way where a picture cannot be read.
+    `split` takes one side of a photo set's split by person. Raises HandposeError where the folder is of no known kind, and on the way
+    where a picture cannot be read.
     """
-    samples = photos.read(folder, split)
+    samples = photos.read(folder, split) if split else open_dataset(folder)
     chosen = np.arange(len(samples))
     if n is not None and n < len(samples):
         chosen = np.sort(np.random.default_rng(seed).permutation(len(samples))[:n])

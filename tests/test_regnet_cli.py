@@ -14,6 +14,7 @@ from handpose import metrics
 from handpose.heatmap import cells_from_px, gaussian_heatmaps
 from handpose.skeleton import TIPS
 from regnet import evaluate as evaluation
+from regnet import unlabelled
 from regnet.cli import COMMANDS, main
 from regnet.labelled import labelled_windows, rendered_windows
 from regnet.predictor import Predictor
@@ -181,19 +182,44 @@ def test_n_draws_the_same_hands_for_the_same_seed(photo_set):
     assert len({tuple(names(seed)) for seed in range(6)}) > 1
 
 
-def test_videos_and_unlabelled_pictures_go_to_the_tracker(photo_set, tmp_path, monkeypatch, capsys):
+def test_videos_go_to_the_tracker_with_the_weights(tmp_path, monkeypatch, capsys):
     calls = []
-    monkeypatch.setattr(evaluation.subprocess, "run", lambda command, check: calls.append(command) or FakeEnd())
+    monkeypatch.setattr(unlabelled.subprocess, "run", lambda command, check: calls.append(command) or FakeEnd())
     video = tmp_path / "a.mp4"
     video.touch()
     output = str(tmp_path / "t.jsonl")
-    assert main(["test", "--v", str(video), "--output", output]) == 0
-    assert main(["test", "--i", str(photo_set / "images"), "--output", output]) == 0
-    assert calls[0][1:5] == ["-m", "tracker", "--video", str(video)]
-    assert calls[1][3:5] == ["--images", str(photo_set / "images")]
-    FakeEnd.returncode = 1
+    assert main(["test", "--v", str(video), "--output", output, "--weights", "x.onnx"]) == 0
+    assert main(["test", "--v", str(video), "--output", output, "--weights", "runs/x"]) == 0
+    for command in calls:
+        assert command[1:5] == ["-m", "tracker", "--video", str(video)]
+        assert command[5:9] == ["--output", output, "--overlay", str(tmp_path / "t.mp4")]
+    assert calls[0][9:] == ["--weights", "x.onnx"]
+    assert calls[1][9:] == ["--weights", "runs/x", "--runtime", "keras"]
+    monkeypatch.setattr(FakeEnd, "returncode", 1)
     assert main(["test", "--v", str(video)]) == 1
     assert "exit code 1" in capsys.readouterr().err
+
+
+def test_pictures_without_labels_get_tracks_and_overlays(photo_set, tmp_path, monkeypatch):
+    output = tmp_path / "t.jsonl"
+
+    def tracked(command, check):
+        assert command[3:5] == ["--images", str(photo_set / "images")]
+        joints = [[10.0 + 5 * j, 60.0] for j in range(21)]
+        rows = [
+            {"format": "hand-track"},
+            {"image": "0.png", "hands": [{"joints_px": joints, "confidence": [1.0] * 21}]},
+        ]
+        output.write_text("\n".join(map(json.dumps, [*rows, {"image": "1.png", "hands": []}])))
+        return FakeEnd()
+
+    monkeypatch.setattr(unlabelled.subprocess, "run", tracked)
+    assert main(["test", "--i", str(photo_set / "images"), "--output", str(output)]) == 0
+    first, second = (cv2.imread(str(tmp_path / "t_overlays" / f"{i}.jpg")).astype(int) for i in range(2))
+    plain = [cv2.imread(str(photo_set / "images" / f"{i}.png")).astype(int) for i in range(2)]
+    drawn, same = (np.abs(a - b).max(-1) > 60 for a, b in zip((first, second), plain, strict=True))
+    assert drawn[55:66].sum() > 100 > 10 * drawn[:50].sum()
+    assert same.sum() < 10  # what JPEG alone changes is less
 
 
 class FakeEnd:

@@ -1,0 +1,58 @@
+"""Pictures and videos without labels, for `regnet test`: the tracker, as a process of its own, finds the hands, and they are drawn."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from handpose.errors import HandposeError
+
+
+def track_video(video: Path, output: Path, weights: Path | None = None) -> None:
+    """Write the tracks of a video to `output` and the video with skeletons beside it. Raises HandposeError where that fails."""
+    _tracker("--video", video, output, weights, ["--overlay", str(output.with_suffix(".mp4"))])
+
+
+def track_pictures(folder: Path, output: Path, weights: Path | None = None) -> None:
+    """Write the tracks of a folder's pictures to `output`, and the pictures with skeletons to the folder OUTPUT_overlays.
+
+    Raises HandposeError where that fails.
+    """
+    _tracker("--images", folder, output, weights, [])
+    drawn = output.with_name(f"{output.stem}_overlays")
+    count = draw_tracks(output, folder, drawn)
+    print(f"wrote {count} pictures with skeletons to {drawn}")
+
+
+def draw_tracks(tracks: Path, folder: Path, drawn: Path) -> int:
+    """Draw the hands of a track file on the pictures of a folder; return how many pictures were written to the folder `drawn`."""
+    import cv2
+    import numpy as np
+
+    from handpose.draw import draw_skeleton
+    from handpose.images import read_image
+
+    try:
+        rows = [json.loads(line) for line in tracks.read_text().splitlines()]
+        drawn.mkdir(exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise HandposeError(f"{tracks}: the overlays cannot be drawn ({error})") from error
+    rows = [row for row in rows if row.get("image")]
+    for row in rows:
+        picture = read_image(folder / row["image"])
+        for hand in row["hands"]:
+            picture = draw_skeleton(picture, np.array(hand["joints_px"]), np.array(hand["confidence"]))
+        cv2.imwrite(str(drawn / Path(row["image"]).with_suffix(".jpg").name), picture[..., ::-1])
+    return len(rows)
+
+
+def _tracker(kind: str, source: Path, output: Path, weights: Path | None, more: list[str]) -> None:
+    command = [sys.executable, "-m", "tracker", kind, str(source), "--output", str(output), *more]
+    if weights is not None:
+        command += ["--weights", str(weights)]
+        command += [] if weights.suffix == ".onnx" else ["--runtime", "keras"]
+    code = subprocess.run(command, check=False).returncode
+    if code:
+        raise HandposeError(f"{source}: the tracker stopped with exit code {code}")
