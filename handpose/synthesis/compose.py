@@ -70,7 +70,7 @@ def composite(
     for _ in range(rng.integers(1, 3) if rng.random() < _ARM_SHARE else 0):
         _lay(rng, picture, occluders.arm(rng, size))
     second = _second_hand(rng, other, size) if other is not None and rng.random() < _SECOND_HAND_SHARE else None
-    in_front = second is not None and rng.random() < 0.35
+    in_front = rng.random() < 0.35
     if second is not None and not in_front:
         _lay_premultiplied(picture, second)
     layer = _exposed(rng, _feathered(rng, window.warp(hand.rgba, size)), picture)
@@ -79,7 +79,7 @@ def composite(
         relief = window.warp(hand.relief, size, cv2.INTER_NEAREST)
         thing = occluders.held(rng, backgrounds, hand.held, relief, window.crop_from_canvas)
         np.maximum(covered, _lay(rng, picture, thing), out=covered)
-    if in_front:
+    if second is not None and in_front:
         np.maximum(covered, _lay_premultiplied(picture, second), out=covered)
     if rng.random() < _PASSING_SHARE:
         near = window.points(hand.joints_px[rng.integers(21)])
@@ -105,7 +105,7 @@ def camera_effects(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
         picture = np.clip(picture + noise * (0.5 + picture / np.float32(255)), 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 96))]
-        picture = cv2.imdecode(cv2.imencode(".jpg", picture, quality)[1], cv2.IMREAD_COLOR)
+        picture = np.asarray(cv2.imdecode(cv2.imencode(".jpg", picture, quality)[1], cv2.IMREAD_COLOR))
     return picture
 
 
@@ -159,7 +159,7 @@ def _second_hand(rng, other: Foreground, size: int) -> np.ndarray:
 
 def _lay(rng, picture: np.ndarray, layer: np.ndarray) -> np.ndarray:
     """Lay (S, S, 4) with plain colour over the picture, in place; return its alpha, 0..1."""
-    alpha = layer[..., 3].astype(np.float32) / 255
+    alpha: np.ndarray = layer[..., 3].astype(np.float32) / 255
     if rng.random() < 0.5:
         alpha = cv2.GaussianBlur(alpha, (3, 3), 0.6)
     picture += (layer[..., :3] - picture) * alpha[..., None]
