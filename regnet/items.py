@@ -8,7 +8,7 @@ from handpose.heatmap import HEATMAP_SIZE
 from handpose.skeleton import N_JOINTS
 
 Item = dict[str, np.ndarray]
-RIGHT_SHARE = 0.12  # of the items, mirrored to teach the side
+RIGHT_SHARE = 0.25  # of the items, mirrored to teach the side
 
 
 def training_item(

@@ -19,6 +19,7 @@ WEIGHT_3D = 100.0
 WEIGHT_2D = 1.0
 WEIGHT_FLAT = 30.0
 WEIGHT_SCORES = 5.0
+WEIGHT_LEFT = 20.0  # the side is the hardest score to learn: it turns on palm or back alone
 PEAK_WEIGHT = 9.0  # a pixel at a peak counts 1 + 9 times: the rest of a map is empty
 CONFIDENT_CELLS = 1.5  # an error of so many cells (6 px of a 128 px crop) halves nothing more than exp(-1/2)
 
@@ -46,7 +47,8 @@ def regnet_losses(outputs: dict, targets: dict) -> dict:
         WEIGHT_2D * (losses["heatmaps"] + losses.get("heatmaps_mid", 0.0))
         + WEIGHT_3D * (losses["joints_mid"] + losses["joints_rel"])
         + WEIGHT_FLAT * losses["flat"]
-        + WEIGHT_SCORES * (losses["confidence"] + losses["presence"] + losses["left"])
+        + WEIGHT_SCORES * (losses["confidence"] + losses["presence"])
+        + WEIGHT_LEFT * losses["left"]
     )
     return losses
 
