@@ -1,168 +1,209 @@
-"""The tracker: frames in, hands out. Detector, crop following, RegNet, fit and filters behind one call."""
+"""The tracker: frames in, hands out. Per hand: crop, RegNet, fit, filter; the detector only where a hand may be missing."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Protocol
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import get_args
 
 import numpy as np
 
 from handpose.camera import Camera
-from handpose.crop import MARGIN, Crop
+from handpose.errors import HandposeError
 from handpose.prediction import Prediction
 from handpose.skeleton import Side, Skeleton
-from tracker.detector import Detection, Detector
-from tracker.follow import PRESENT, Follower, hand_score
-from tracker.hand import TrackedHand
+from tracker.aim import hand_score
+from tracker.detector import Detection
+from tracker.hand import State, TrackedHand
+from tracker.load import load_detector, load_predictor
+from tracker.recognise import SIDES, FindHands, Predictor, Sight, ask_both_ways, recognise, same_hand
+from tracker.track import Track
 
-SEARCH_EVERY = 6  # frames between two looks for a further hand while one is in sight
-_REFINEMENTS_STILL = 2  # times that a picture's crop is aimed anew at what was found in it
-_SAME_HAND = 0.5  # two hands whose centres are nearer than this, in sizes of the smaller, are one
-
-
-class RegNet(Protocol):
-    """What the tracker asks of a predictor: `regnet.predictor.Predictor`, or a stand-in."""
-
-    input_size: int
-
-    def __call__(self, image: np.ndarray, crops: list[Crop], sides: list[Side]) -> list[Prediction]: ...
+STILL_THERE = 0.3  # a tracked hand stays tracked while RegNet is at least so sure of it
+_REMEMBER_S = 3.0  # a hand that comes back within this time keeps its identity
+_DETECT_EVERY = 10  # frames between looks for a further hand while a slot is free
+_COVERS = 0.5  # a detection nearer to a tracked hand than this, in sides of the larger, is that hand
 
 
 class HandTracker:
-    """Tracks hands: call it with RGB frames (H, W, 3) uint8 and their times [s].
+    """Tracks hands from frame to frame: `tracker(frame_rgb, time_s)` gives the hands of the frame.
 
-    camera: the frames' Camera; a 60 degree one is guessed without it. hands: how many at most. mirrored: the feed is a selfie's, so sides
-    are swapped. skeleton: the user's left hand, of default size without it. runtime, device: for the shipped networks, unless
-    `predictor` and `detector` are given. `timings` holds the milliseconds of the last frame's stages.
-    Raises HandposeError where the shipped weights cannot be used.
+    camera: of the frames (default: `fov_deg` across, or 60 degrees across the longer side). hands: at most so many. side: "left" or "right" where all
+    hands are known to be that. mirrored: frames are a selfie mirror; they are turned back first, and pixels are those of the frame
+    turned back. hand: a left Skeleton of the user's size. predictor, detector: RegNet and the detector, or stand-ins (default: the
+    weights that come with the package, on `runtime` auto, openvino or onnx and `device` auto, cpu or gpu).
+
+    Raises HandposeError where an option makes no sense or weights cannot be used.
     """
 
     def __init__(
-        self, camera: Camera | None = None, hands: int = 2, *, mirrored: bool = False, skeleton: Skeleton | None = None,
-        runtime: str = "auto", device: str = "auto", predictor: RegNet | None = None,
-        detector: Callable[[np.ndarray], list[Detection]] | None = None,
-    ):  # fmt: skip
-        self.camera, self.hands, self.mirrored = camera, hands, mirrored
-        left = skeleton or Skeleton.default("left")
-        self._skeletons: dict[Side, Skeleton] = {"left": left, "right": left.mirrored()}
-        self._predictor = predictor or _shipped_predictor(runtime, device)
-        self._detector = detector or Detector.from_file(runtime="auto" if runtime == "keras" else runtime, device=device)
-        self.timings: dict[str, float] = {}
+        self,
+        camera: Camera | None = None,
+        hands: int = 2,
+        side: Side | None = None,
+        mirrored: bool = False,
+        hand: Skeleton | None = None,
+        runtime: str = "auto",
+        device: str = "auto",
+        predictor: Predictor | None = None,
+        detector: FindHands | None = None,
+        fov_deg: float | None = None,
+    ):
+        if hands < 1:
+            raise HandposeError(f"at least one hand has to be looked for, not {hands}")
+        if side is not None and side not in get_args(Side):
+            raise HandposeError(f"a side is left or right, not {side}")
+        self.camera, self.fov_deg, self.hands, self.side, self.mirrored = camera, fov_deg, hands, side, mirrored
+        own = hand or Skeleton.default("left")
+        own = own if own.side == "left" else own.mirrored()
+        self.skeletons: dict[Side, Skeleton] = {"left": own, "right": own.mirrored()}
+        self.predictor = predictor or load_predictor(runtime=runtime, device=device)
+        self.detector = detector or load_detector(runtime=runtime, device=device)
+        self.stage_ms: dict[str, float] = {}
         self.reset()
 
     def reset(self) -> None:
-        """Forget all hands; ids go on counting from 1."""
-        self._followers: list[Follower] = []
-        self._next_id, self._frame = 1, 0
+        """Forget all hands; the next gets id 1."""
+        self._tracks: list[Track] = []
+        self._lost: list[Track] = []
+        self._next_number, self._since_detection = 1, 0
 
-    def __call__(self, frame: np.ndarray, time_s: float) -> list[TrackedHand]:
-        """Track the hands of a video's next frame."""
-        camera = self._camera_for(frame)
-        self.timings = {"detector": 0.0, "regnet": 0.0, "fit": 0.0}
-        hands = self._follow(frame, time_s)
-        free = self.hands - len(self._followers)
-        if free > 0 and (not self._followers or self._frame % SEARCH_EVERY == 0):
-            for follower, prediction, crop in self._search(frame, camera, free, refinements=1):
-                self._followers.append(follower)
-                hands.append(self._timed("fit", follower.see, prediction, crop, time_s))
-        self._frame += 1
-        return [self._named(hand) for hand in hands if hand is not None]
+    def __call__(self, frame_rgb: np.ndarray, time_s: float) -> list[TrackedHand]:
+        """Track through a frame (H, W, 3) RGB uint8 taken at `time_s` [s]; the hands tracked or carried on, by id."""
+        self.stage_ms = {"detect": 0.0, "regnet": 0.0, "fit": 0.0}
+        image, camera = self._prepared(frame_rgb)
+        for track, prediction in self._look(image):
+            with self._timed("fit"):
+                if prediction is not None:
+                    track.see(prediction, track.crop, time_s)
+                else:
+                    track.miss(time_s)
+        self._drop_doubles()
+        if self._should_detect():
+            for sight in self._sights(image, camera, self._free_slots()):
+                self._welcome(sight, camera, time_s)
+        self._let_go(time_s)
+        return [track.hand() for track in sorted(self._tracks, key=lambda track: track.number)]
 
-    def still(self, image: np.ndarray) -> list[TrackedHand]:
-        """Find the hands of a picture of its own: no motion, no filter, ids from 1."""
+    def picture(self, image_rgb: np.ndarray) -> list[TrackedHand]:
+        """Find the hands of a picture on its own, ids from 1, best first; what was tracked before is forgotten."""
         self.reset()
-        camera = self.camera if self.camera and _fits(self.camera, image) else Camera.from_fov(image.shape[1::-1])
-        found = self._search(image, camera, self.hands, refinements=_REFINEMENTS_STILL)
-        hands = [follower.see(prediction, crop, 0.0) for follower, prediction, crop in found]
-        self.reset()
-        return [self._named(hand) for hand in hands if hand is not None]
+        self.stage_ms = {"detect": 0.0, "regnet": 0.0, "fit": 0.0}
+        image, camera = self._prepared(image_rgb)
+        for sight in self._sights(image, camera, self.hands, passes=3):
+            self._welcome(sight, camera, 0.0)
+        return [track.hand() for track in self._tracks]
 
-    def _camera_for(self, frame: np.ndarray) -> Camera:
+    def camera_for(self, size_px: tuple[int, int]) -> Camera:
+        """Give the camera for frames of a size. Raises HandposeError where the given one is for another shape of frames."""
         if self.camera is None:
-            self.camera = Camera.from_fov((frame.shape[1], frame.shape[0]))
-        elif not _fits(self.camera, frame):
-            self.camera = self.camera.scaled_to((frame.shape[1], frame.shape[0]))
-        return self.camera
+            return Camera.from_fov(size_px, self.fov_deg)
+        if self.camera.size_px == size_px:
+            return self.camera
+        (width, height), (own_width, own_height) = size_px, self.camera.size_px
+        if abs(width * own_height - height * own_width) > 0.02 * width * own_height:
+            raise HandposeError(f"the camera is for frames of {own_width}x{own_height} px, these have {width}x{height}")
+        return self.camera.scaled_to(size_px)
 
-    def _follow(self, frame: np.ndarray, time_s: float) -> list[TrackedHand | None]:
-        """Look at each followed hand where it was, all in one call of the network."""
-        if not self._followers:
-            return []
-        crops = [follower.crop(self._predictor.input_size) for follower in self._followers]
-        sides = [follower.side for follower in self._followers]
-        predictions = self._timed("regnet", self._predictor, frame, crops, sides)
-        seen = list(zip(self._followers, predictions, crops, strict=True))
-        kept: list[tuple[Follower, Prediction, Crop]] = []
-        for follower, prediction, crop in seen:  # the older of two that slid onto one hand stays
-            if hand_score(prediction) < PRESENT or not any(_same(prediction, other) for _, other, _ in kept):
-                kept.append((follower, prediction, crop))
-        hands = [self._timed("fit", follower.see, prediction, crop, time_s) for follower, prediction, crop in kept]
-        self._followers = [follower for follower, _, _ in kept if not follower.lost]
-        return hands
+    def _prepared(self, frame_rgb: np.ndarray) -> tuple[np.ndarray, Camera]:
+        if frame_rgb.ndim != 3 or frame_rgb.shape[2] != 3 or frame_rgb.dtype != np.uint8:
+            raise HandposeError(f"a frame is (H, W, 3) RGB uint8, not {frame_rgb.shape} {frame_rgb.dtype}")
+        camera = self.camera_for((frame_rgb.shape[1], frame_rgb.shape[0]))
+        if self._tracks and self._tracks[0].camera.size_px != camera.size_px:
+            self.reset()
+        return np.ascontiguousarray(frame_rgb[:, ::-1]) if self.mirrored else frame_rgb, camera
 
-    def _search(self, frame: np.ndarray, camera: Camera, most: int, refinements: int):
-        """Ask the detector for hands that nobody follows, and RegNet whether they are hands and which side."""
-        detections = self._timed("detector", self._detector, frame)
-        size = self._predictor.input_size
-        found: list[tuple[Follower, Prediction, Crop]] = []
-        for detection in detections:
-            if len(found) == most:
-                break
-            if any(follower.joints_px is not None and _covers(follower.joints_px, detection) for follower in self._followers):
+    def _look(self, image: np.ndarray) -> list[tuple[Track, Prediction | None]]:
+        """Look at all tracked hands in one batch; a hand whose side is asked for is fed both ways. None: it is not seen."""
+        sides = [SIDES if track.asks_side else (track.side,) for track in self._tracks]
+        crops = [track.crop for track, fed in zip(self._tracks, sides, strict=True) for _ in fed]
+        with self._timed("regnet"):
+            answers = iter(self.predictor(image, crops, [side for fed in sides for side in fed]) if crops else ())
+        seen: list[tuple[Track, Prediction | None]] = []
+        for track, fed in zip(self._tracks, sides, strict=True):
+            ways = {side: next(answers) for side in fed}
+            present = max(hand_score(prediction) for prediction in ways.values()) >= STILL_THERE
+            if present and len(ways) > 1:
+                ask_both_ways(ways, track.vote)
+            seen.append((track, ways[track.side] if present else None))
+        return seen
+
+    def _free_slots(self) -> int:
+        return self.hands - sum(track.state is State.TRACKED for track in self._tracks)
+
+    def _should_detect(self) -> bool:
+        self._since_detection += 1
+        if self._free_slots() <= 0:
+            return False
+        all_seen = all(track.state is State.TRACKED for track in self._tracks)
+        return not self._tracks or not all_seen or self._since_detection >= _DETECT_EVERY
+
+    def _sights(self, image: np.ndarray, camera: Camera, slots: int, passes: int = 2) -> list[Sight]:
+        """Find hands that no track covers, best first."""
+        self._since_detection = 0
+        with self._timed("detect"):
+            found = [detection for detection in self.detector(image) if not self._covered(detection)]
+        taken = [track.joints_px for track in self._tracks if track.state is State.TRACKED]
+        sights: list[Sight] = []
+        with self._timed("regnet"):
+            looks = [recognise(image, camera, one, self.predictor, self.side, passes) for one in found[: slots + 2]]
+        for sight in sorted((look for look in looks if look is not None), key=lambda look: -look.score):
+            if not any(same_hand(sight.prediction.joints_px, joints) for joints in taken):
+                taken.append(sight.prediction.joints_px)
+                sights.append(sight)
+        return sights[:slots]
+
+    def _covered(self, detection: Detection) -> bool:
+        for track in self._tracks:
+            if track.state is not State.TRACKED:
                 continue
-            crop = Crop.from_box(camera, detection.centre_px, MARGIN * detection.side_px, detection.roll_rad, size)
-            prediction, crop, side, left = self._look(frame, camera, crop, detection.left, refinements)
-            if hand_score(prediction) < PRESENT or any(_same(prediction, other) for _, other, _ in found):
-                continue
-            found.append((Follower(self._next_id, side, left, camera, self._skeletons), prediction, crop))
-            self._next_id += 1
-        return found
+            low, high = track.joints_px.min(0), track.joints_px.max(0)
+            reach = _COVERS * max(detection.side_px, float((high - low).max()))
+            if np.linalg.norm(detection.centre_px - (low + high) / 2) < reach:
+                return True
+        return False
 
-    def _look(self, frame, camera: Camera, crop: Crop, left: float, refinements: int):
-        """Let RegNet look at a crop as either side, keep the likelier one, and aim anew at what it saw."""
-        both: list[Side] = ["left", "right"]
-        seen = self._timed("regnet", self._predictor, frame, [crop, crop], both)
-        left = (left + seen[0].left + seen[1].left) / 3
-        side: Side = "left" if left > 0.5 else "right"
-        prediction = seen[both.index(side)]
-        for _ in range(refinements):
-            if hand_score(prediction) < 0.5 * PRESENT:
-                break
-            crop = Crop.from_joints(camera, prediction.joints_px, crop.size)
-            prediction = self._timed("regnet", self._predictor, frame, [crop], [side])[0]
-        return prediction, crop, side, left
+    def _welcome(self, sight: Sight, camera: Camera, time_s: float) -> None:
+        """Give a hand found anew to the track that lost it, or start one."""
+        missing = [track for track in self._tracks if track.state is State.PREDICTED] + self._lost
+        known = [
+            track for track in missing if track.side == sight.vote.side or not (track.vote.sure and sight.vote.sure)
+        ]
+        centre = sight.prediction.joints_px.mean(0)
+        track = min(known, key=lambda one: float(np.linalg.norm(one.joints_px.mean(0) - centre)), default=None)
+        if track is None:
+            track = Track(self._next_number, sight.vote, camera, self.skeletons, sight.crop)
+            self._next_number += 1
+        if track in self._lost:
+            self._lost.remove(track)
+            track.restart()
+        if track not in self._tracks:
+            self._tracks.append(track)
+        with self._timed("fit"):
+            track.see(sight.prediction, sight.crop, time_s)
 
-    def _timed(self, stage: str, function: Callable, *arguments):
-        start = time.perf_counter()
-        result = function(*arguments)
-        self.timings[stage] = self.timings.get(stage, 0.0) + 1000 * (time.perf_counter() - start)
-        return result
+    def _drop_doubles(self) -> None:
+        """Where two tracks came to sit on one hand, the younger lets go."""
+        kept: list[Track] = []
+        for track in sorted(self._tracks, key=lambda one: (one.state is not State.TRACKED, one.number)):
+            if any(same_hand(track.joints_px, other.joints_px) for other in kept):
+                self._lost.append(track)
+            else:
+                kept.append(track)
+        self._tracks = kept
 
-    def _named(self, hand: TrackedHand) -> TrackedHand:
-        """Give a hand the person's own side: a mirrored feed shows the other one."""
-        if not self.mirrored:
-            return hand
-        return replace(hand, side="right" if hand.side == "left" else "left")
+    def _let_go(self, time_s: float) -> None:
+        gone = [track for track in self._tracks if track.outlived(time_s)]
+        gone += sorted(
+            (track for track in self._tracks if track not in gone),
+            key=lambda track: (track.state is not State.TRACKED, track.number),
+        )[self.hands :]
+        self._tracks = [track for track in self._tracks if track not in gone]
+        self._lost = [track for track in self._lost + gone if time_s - track.last_seen_s <= _REMEMBER_S]
 
-
-def _shipped_predictor(runtime: str, device: str) -> RegNet:
-    from regnet.predictor import DEFAULT_WEIGHTS, Predictor
-
-    return Predictor.from_file(DEFAULT_WEIGHTS, runtime, device)
-
-
-def _fits(camera: Camera, image: np.ndarray) -> bool:
-    return camera.size_px == (image.shape[1], image.shape[0])
-
-
-def _same(a: Prediction, b: Prediction) -> bool:
-    """Whether two predictions sit on one hand."""
-    size = min(np.ptp(p.joints_px, axis=0).max() for p in (a, b))
-    return bool(np.linalg.norm(a.joints_px.mean(0) - b.joints_px.mean(0)) < _SAME_HAND * size)
-
-
-def _covers(joints_px: np.ndarray, detection: Detection) -> bool:
-    size = max(np.ptp(joints_px, axis=0).max(), detection.side_px)
-    return bool(np.linalg.norm((joints_px.min(0) + joints_px.max(0)) / 2 - detection.centre_px) < _SAME_HAND * size)
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.stage_ms[stage] += 1000 * (time.perf_counter() - started)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +16,15 @@ from handpose.skeleton import ANGLE_NAMES, JOINT_NAMES
 from tracker.hand import TrackedHand
 
 FORMAT, VERSION = "hand-track", 1
-_ARRAYS = ("joints_px", "joints_mm", "confidence", "sigma_mm", "wrist_translation_mm", "wrist_rotation_rad", "angles_rad")
+_ARRAYS = (
+    "joints_px",
+    "joints_mm",
+    "confidence",
+    "sigma_mm",
+    "wrist_translation_mm",
+    "wrist_rotation_rad",
+    "angles_rad",
+)
 _DECIMALS = {"joints_px": 2, "joints_mm": 2, "confidence": 3, "sigma_mm": 2, "wrist_translation_mm": 3}
 
 Row = dict[str, Any]
@@ -48,7 +56,7 @@ def frame_row(frame: int, time_s: float | None, hands: Iterable[TrackedHand], **
 def open_writer(path: str | Path, head: Row) -> Writer:
     """Open a track file for writing, its kind by its extension. Raises HandposeError where that cannot be done."""
     path = Path(path)
-    kinds = {".jsonl": _JsonLines, ".csv": _Csv, ".npz": _Npz}
+    kinds: dict[str, Callable[[Path, Row], Writer]] = {".jsonl": _JsonLines, ".csv": _Csv, ".npz": _Npz}
     if path.suffix not in kinds:
         raise HandposeError(f"{path}: tracks are written as {', '.join(kinds)}")
     try:
@@ -142,7 +150,9 @@ class _Npz:
         pairs = [(row, hand) for row in self._rows for hand in row["hands"]]
         shapes = {"joints_px": (21, 2), "joints_mm": (21, 3), "confidence": (21,), "sigma_mm": (21, 2),
                   "wrist_translation_mm": (3,), "wrist_rotation_rad": (3,), "angles_rad": (20,)}  # fmt: skip
-        arrays = {name: np.array([hand[name] for _, hand in pairs], float).reshape(-1, *shapes[name]) for name in _ARRAYS}
+        arrays: dict[str, Any] = {
+            name: np.array([hand[name] for _, hand in pairs], float).reshape(-1, *shapes[name]) for name in _ARRAYS
+        }
         np.savez_compressed(
             self._file, header=json.dumps(self._head), n_frames=len(self._rows),
             frame=np.array([row["frame"] for row, _ in pairs], int),

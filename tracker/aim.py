@@ -1,0 +1,29 @@
+"""Where to look for a hand next, and whether it is one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from handpose.camera import Camera
+from handpose.crop import Crop
+from handpose.prediction import Prediction
+
+_SMALLEST_CROP_PX = 12.0
+
+
+def crop_around(camera: Camera, joints_px: np.ndarray, otherwise: Crop) -> Crop:
+    """Aim at joints (21, 2) [px]; where they are no hand (not finite, tiny, far larger than the picture), keep `otherwise`."""
+    extent = float(np.ptp(joints_px, axis=0).max())
+    sane = np.isfinite(joints_px).all() and _SMALLEST_CROP_PX / 2 < extent < 3 * max(camera.size_px)
+    return Crop.from_joints(camera, joints_px, otherwise.size) if sane else otherwise
+
+
+def crop_side_px(crop: Crop) -> float:
+    """Give the length of a crop's side in the picture [px]."""
+    corners = crop.corners_px
+    return max(float(np.linalg.norm(corners[1] - corners[0])), _SMALLEST_CROP_PX)
+
+
+def hand_score(prediction: Prediction) -> float:
+    """How sure it is that a crop shows a hand whose joints were found, 0..1: presence, held down by doubtful joints."""
+    return float(prediction.presence * min(1.0, 0.25 + 1.5 * float(np.mean(prediction.confidence))))

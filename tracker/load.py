@@ -1,0 +1,62 @@
+"""What a tracker starts from: the networks' weights and the user's hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handpose.errors import HandposeError
+from handpose.skeleton import N_JOINTS, Skeleton
+from tracker.detector import Detector
+from tracker.recognise import FindHands, Predictor
+
+_REGNET_OUTPUTS = ("heatmaps", "joints_rel", "confidence", "presence", "left")
+RUNTIMES = ("auto", "openvino", "onnx", "keras")
+
+
+def load_predictor(path: str | Path | None = None, runtime: str = "auto", device: str = "auto") -> Predictor:
+    """Load RegNet, by default the weights of the package. Raises HandposeError where they are missing, altered or another network's."""
+    from regnet import predictor
+
+    path = Path(path or predictor.DEFAULT_WEIGHTS)
+    if runtime == "keras":
+        keras_weights = path.with_suffix(".weights.h5") if path.suffix == ".onnx" else path
+        return predictor.Predictor.from_file(keras_weights, "keras", device)
+    from handpose.runtime import load_network
+
+    return predictor.Predictor(load_network(path, runtime, device, outputs=_REGNET_OUTPUTS))
+
+
+def load_detector(path: str | Path | None = None, runtime: str = "auto", device: str = "auto") -> FindHands:
+    """Load the detector, by default the weights of the package; with `runtime` keras it runs on the default ONNX runtime."""
+    from tracker.detector import DEFAULT_WEIGHTS
+
+    return Detector.from_file(path or DEFAULT_WEIGHTS, "auto" if runtime == "keras" else runtime, device)
+
+
+def load_hand(path: str | Path) -> Skeleton:
+    """Read `hand.json`, {"scale_mm": ...} or {"bone_lengths_mm": [21]}: the user's left hand. Raises HandposeError where it is neither."""
+    try:
+        values = json.loads(Path(path).read_text())
+        lengths = np.asarray(values.get("bone_lengths_mm", ()), float)
+        scale = float(values.get("scale_mm", 0))
+    except OSError as error:
+        raise HandposeError(f"{path}: {error.strerror}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise HandposeError(f"{path}: not a calibrated hand ({error})") from error
+    if lengths.shape == (N_JOINTS,) and np.isfinite(lengths).all() and (lengths[1:] > 0).all():
+        return Skeleton.default("left").with_bone_lengths(lengths)
+    if lengths.size == 0 and 20 < scale < 300:
+        return Skeleton.default("left", scale)
+    raise HandposeError(
+        f'{path}: expected {{"scale_mm": wrist to middle knuckle}} or {{"bone_lengths_mm": [{N_JOINTS} lengths]}}, all positive'
+    )
+
+
+def weights_in_words(*parts: object) -> str:
+    """Name the weights behind predictor and detector with the beginning of their checksums."""
+    networks: list[Any] = [getattr(part, "network", None) for part in parts]
+    return ", ".join(f"{net.name} sha256:{net.sha256}" for net in networks if getattr(net, "sha256", "")) or "none"

@@ -1,0 +1,147 @@
+"""One run of the tracker: frames from a source, hands to the files and the window, and what to say at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from handpose.errors import HandposeError
+from tracker.hand import State, TrackedHand
+from tracker.load import weights_in_words
+from tracker.overlay import OverlayWriter
+from tracker.pipeline import HandTracker
+from tracker.sources import Frame, Source
+from tracker.track_file import Row, Writer, frame_row, header, open_writer
+from tracker.viewer import WindowViewer
+
+
+@dataclass
+class Outputs:
+    """Where a run's results go. camera_origin: given, fov or default; hand_scale: calibrated or default."""
+
+    tracks: Sequence[Path] = ()
+    overlay: Path | None = None
+    window: WindowViewer | None = None
+    camera_origin: str = "default"
+    hand_scale: str = "default"
+
+
+@dataclass
+class Summary:
+    """What a run came to: frames, those with a hand, milliseconds per frame, and the rows where they were asked for."""
+
+    frames: int = 0
+    with_hand: int = 0
+    stopped: bool = False
+    frame_ms: list[float] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        if not self.frame_ms:
+            return "no frames"
+        speed = f"{np.median(self.frame_ms):.1f} ms a frame (p95 {np.percentile(self.frame_ms, 95):.1f})"
+        return f"{self.frames} frames, {self.with_hand} with a hand, {speed}"
+
+
+def prepare_outputs(paths: Sequence[Path]) -> None:
+    """Find out before the work whether the files can be written; say which will be replaced. Raises HandposeError where one cannot."""
+    for path in paths:
+        if not path.parent.is_dir():
+            raise HandposeError(f"{path}: the folder {path.parent} does not exist")
+        existed = path.exists()
+        try:
+            with path.open("ab"):
+                pass
+        except OSError as error:
+            raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error
+        if existed:
+            print(f"tracker: {path} exists and is replaced", file=sys.stderr)
+        else:
+            path.unlink()
+
+
+def run_session(source: Source, tracker: HandTracker, outputs: Outputs, keep_rows: bool = False) -> Summary:
+    """Track all frames of a source; Ctrl-C or a closed window ends it with everything so far written.
+
+    Raises HandposeError where the source fails or a file cannot be written any further; what was written stays readable.
+    """
+    summary = Summary()
+    camera = (
+        tracker.camera_for(source.size_px).to_dict() | {"origin": outputs.camera_origin} if source.size_px else None
+    )
+    weights = weights_in_words(tracker.predictor, tracker.detector)
+    head = header(source.label, source.fps, source.size_px, camera, outputs.hand_scale, weights)
+    head |= {"mirrored": True} if tracker.mirrored else {}
+    writers: list[Writer] = []
+    overlay = None
+    try:
+        for path in outputs.tracks:
+            writers.append(open_writer(path, head))
+        if outputs.overlay is not None:
+            if source.size_px is None or source.fps is None:
+                raise HandposeError("--overlay makes a video of a video: it goes with --video, --webcam or --demo")
+            overlay = OverlayWriter(outputs.overlay, source.fps, source.size_px)
+        bar = _progress(source)
+        with source:
+            for frame in source:
+                hands = _track(tracker, frame, summary)
+                row = _row(tracker, frame, hands, outputs.camera_origin)
+                for writer in writers:
+                    writer.write(row)
+                if keep_rows:
+                    summary.rows.append(row)
+                image = frame.image[:, ::-1] if tracker.mirrored else frame.image
+                if overlay is not None:
+                    overlay.write(image, hands)
+                bar.update()
+                if outputs.window is not None and not outputs.window.show(image, hands, tracker.stage_ms):
+                    summary.stopped = True
+                    break
+    except KeyboardInterrupt:
+        summary.stopped = True
+    except OSError as error:
+        raise HandposeError(f"writing stopped ({error.strerror or error}); what was written is kept") from error
+    finally:
+        _close([*writers, overlay, outputs.window])
+    bar.close()
+    return summary
+
+
+def _track(tracker: HandTracker, frame: Frame, summary: Summary) -> list[TrackedHand]:
+    started = time.perf_counter()
+    hands = tracker.picture(frame.image) if frame.time_s is None else tracker(frame.image, frame.time_s)
+    summary.frame_ms.append(1000 * (time.perf_counter() - started))
+    summary.frames += 1
+    summary.with_hand += any(hand.state is State.TRACKED for hand in hands)
+    return hands
+
+
+def _row(tracker: HandTracker, frame: Frame, hands: list[TrackedHand], origin: str) -> Row:
+    if frame.name is None:
+        return frame_row(frame.index, frame.time_s, hands)
+    size = (frame.image.shape[1], frame.image.shape[0])
+    camera = tracker.camera_for(size).to_dict() | {"origin": origin}
+    return frame_row(frame.index, None, hands, image=frame.name, size_px=list(size), camera=camera)
+
+
+def _progress(source: Source):
+    from tqdm import tqdm
+
+    return tqdm(total=source.count or None, unit="frame", disable=None, dynamic_ncols=True, leave=False)
+
+
+def _close(things: Sequence) -> None:
+    failed = None
+    for thing in things:
+        try:
+            if thing is not None:
+                thing.close()
+        except OSError as error:
+            failed = error
+    if failed is not None:
+        raise HandposeError(f"writing stopped ({failed.strerror or failed}); what was written is kept") from failed

@@ -1,0 +1,118 @@
+"""One hand followed through time: its crop, side, fit and filters, and whether it is seen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from handpose.camera import Camera
+from handpose.crop import Crop
+from handpose.kinematics import forward_kinematics
+from handpose.prediction import Prediction
+from handpose.skeleton import Side, Skeleton
+from tracker.aim import crop_around, crop_side_px, hand_score
+from tracker.filters import OneEuro, PoseFilter
+from tracker.fitter import HandFitter
+from tracker.hand import State, TrackedHand
+from tracker.side import SideVote
+from tracker.solver import Solution
+
+HOLD_S = 0.5  # so long an unseen hand is carried on by its motion
+_PX_CUTOFF_HZ = 2.0
+_PX_BETA_HZ = 2.5  # per crop side per second
+_LEAST_CONFIDENCE = 0.15  # a joint less sure than this is aimed at where the fit puts it
+_ASK_SIDE_EVERY = 12  # frames
+
+
+class Track:
+    """One hand from its first sight on. `skeletons` holds the user's left and right hand."""
+
+    def __init__(self, number: int, side: SideVote, camera: Camera, skeletons: dict[Side, Skeleton], crop: Crop):
+        self.number, self.vote, self.camera = number, side, camera
+        self.crop = crop
+        self.state, self.last_seen_s, self.n_seen = State.TRACKED, 0.0, 0
+        self.joints_px = np.zeros((21, 2))
+        self._skeletons = skeletons
+        self._filter_pose, self._filter_px = PoseFilter(), OneEuro(_PX_CUTOFF_HZ, 0.0)
+        self._last: Prediction | None = None
+        self._solution: Solution | None = None
+        self._start_fit()
+
+    @property
+    def side(self) -> Side:
+        """Left or right, by the vote so far."""
+        return self.vote.side
+
+    @property
+    def asks_side(self) -> bool:
+        """Whether the next look should be fed both ways: often at first, then now and then."""
+        return not self.vote.sure or self.n_seen % _ASK_SIDE_EVERY == 0
+
+    def see(self, prediction: Prediction, crop: Crop, time_s: float) -> None:
+        """Take what RegNet saw in this frame: fit, filter, and aim the next crop."""
+        if self._fitted_side != self.side:
+            self._start_fit()
+        self._solution = self._fitter.update(prediction, crop, time_s)
+        self._filter(self._solution, time_s)
+        self._filter_px.beta = np.asarray(_PX_BETA_HZ / crop_side_px(crop))
+        if time_s - self.last_seen_s > HOLD_S / 2:
+            self._filter_px.reset()
+        self.joints_px = self._filter_px(prediction.joints_px, time_s)
+        self._last, self.state, self.last_seen_s = prediction, State.TRACKED, time_s
+        self.n_seen += 1
+        self.crop = self._next_crop(prediction, self._solution)
+
+    def miss(self, time_s: float) -> None:
+        """Carry the hand on through a frame that does not show it."""
+        self._solution = self._fitter.predict(time_s)
+        self._filter(self._solution, time_s)
+        self.joints_px = self.camera.project(np.maximum(self._joints_mm, (-np.inf, -np.inf, 1.0)))
+        self.state = State.PREDICTED
+
+    def restart(self) -> None:
+        """Forget how the hand moved, after it was lost; its number and side stay."""
+        self._start_fit()
+        self._filter_px.reset()
+
+    def outlived(self, time_s: float) -> bool:
+        """Say whether the hand has been unseen for too long, or has left the picture."""
+        return time_s - self.last_seen_s > HOLD_S or not self._in_picture()
+
+    def hand(self) -> TrackedHand:
+        """Give the hand as the user sees it."""
+        assert self._last is not None and self._solution is not None
+        seen = self.state is State.TRACKED
+        fade = 1.0 if seen else 0.5
+        return TrackedHand(
+            id=self.number,
+            side=self.side,
+            state=self.state,
+            score=fade * hand_score(self._last),
+            joints_px=self.joints_px,
+            joints_mm=self._joints_mm,
+            confidence=fade * self._last.confidence,
+            sigma_mm=self._solution.sigma_mm,
+            wrist_translation_mm=self._vector[:3],
+            wrist_rotation_rad=self._vector[3:6],
+            angles_rad=self._vector[6:],
+        )
+
+    def _start_fit(self) -> None:
+        self._fitted_side = self.side
+        self._fitter = HandFitter(self._skeletons[self.side], self.camera)
+        self._filter_pose.reset()
+        self._vector, self._joints_mm = np.zeros(26), np.zeros((21, 3))
+
+    def _filter(self, solution: Solution, time_s: float) -> None:
+        self._vector = self._filter_pose(solution.vector, time_s)
+        self._joints_mm = forward_kinematics(self._skeletons[self._fitted_side], self._vector)
+
+    def _next_crop(self, prediction: Prediction, solution: Solution) -> Crop:
+        """Aim at the joints as seen; unsure ones are taken from the fit."""
+        fitted = self.camera.project(np.maximum(solution.joints_mm, (-np.inf, -np.inf, 1.0)))
+        unsure = prediction.confidence < _LEAST_CONFIDENCE
+        joints = np.where(unsure[:, None] & np.isfinite(fitted), fitted, prediction.joints_px)
+        return crop_around(self.camera, joints, self.crop)
+
+    def _in_picture(self) -> bool:
+        low, high = self.joints_px.min(0), self.joints_px.max(0)
+        return bool((high > 0).all() and (low < self.camera.size_px).all())
