@@ -14,7 +14,7 @@ from handpose.synthesis import occluders
 from handpose.synthesis.backgrounds import Backgrounds
 from handpose.synthesis.foreground import Foreground
 
-_HELD_SHARE, _PASSING_SHARE, _SECOND_HAND_SHARE, _ARM_SHARE, _EDGE_SHARE = 0.85, 0.22, 0.12, 0.25, 0.08
+_HELD_SHARE, _PASSING_SHARE, _SECOND_HAND_SHARE, _ARM_SHARE, _EDGE_SHARE = 0.85, 0.22, 0.12, 0.25, 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,9 +140,9 @@ def _feathered(rng, rgba: np.ndarray) -> np.ndarray:
 
 def _exposed(rng, rgba: np.ndarray, picture: np.ndarray) -> np.ndarray:
     """Bring the hand's brightness and tint part of the way to those of its surroundings, and then a little anywhere."""
-    room = picture.mean((0, 1)) + 8
-    share = rgba[..., 3].mean() / 255
-    skin = rgba[..., :3].mean((0, 1)) / max(share, 1e-3) + 8
+    room = np.array(cv2.mean(picture)[:3]) + 8
+    means = np.array(cv2.mean(rgba))
+    skin = means[:3] / max(means[3] / 255, 1e-3) + 8
     level = np.clip((room.mean() / skin.mean()) ** rng.uniform(0, 0.35), 0.6, 1.6) * np.exp(rng.normal(0, 0.12))
     tint = (room / room.mean()) ** rng.uniform(0, 0.3)
     layer = rgba.astype(np.float32)
@@ -175,12 +175,10 @@ def _lay_premultiplied(picture: np.ndarray, layer: np.ndarray) -> np.ndarray:
 
 
 def _cut_by_picture_edge(rng, picture: np.ndarray, covered: np.ndarray) -> None:
-    """Black out one side, as where a crop reaches beyond its picture."""
+    """Black out what lies beyond a straight line, as where a rolled crop reaches over the edge of its picture."""
     size = picture.shape[0]
-    band = int(rng.uniform(0.05, 0.4) * size)
-    side = rng.integers(4)
-    part = (slice(None), slice(0, band)) if side % 2 else (slice(0, band), slice(None))
-    if side >= 2:
-        picture, covered = picture[::-1, ::-1], covered[::-1, ::-1]
-    picture[part] = 0
-    covered[part] = 1
+    turn = rng.uniform(0, 2 * np.pi)
+    axis = np.arange(size, dtype=np.float32) - (size - 1) / 2
+    beyond = (axis * np.cos(turn))[None] + (axis * np.sin(turn))[:, None] > rng.uniform(0.12, 0.55) * size
+    picture[beyond] = 0
+    covered[beyond] = 1
