@@ -36,7 +36,7 @@ _THUMBS = {
 _FINGERS = {
     "e": (2, 4, 3),  # extended
     "h": (24, 34, 22),  # half bent, at ease
-    "c": (80, 98, 62),  # closed into the palm
+    "c": (85, 104, 70),  # closed into the palm
     "k": (6, 88, 56),  # hooked
     "b": (80, 10, 5),  # bent at the knuckle only
     "o": (50, 52, 34),  # rounded towards the thumb

@@ -19,6 +19,7 @@ from handpose.synthesis.poses import PoseSampler
 from handpose.synthesis.render_hand import sample_shape
 
 _FOREGROUND, _ITEM = 1, 2  # keep the chance of foregrounds and of items apart
+_DENSITY = 0.9  # canvas pixels to one of the item: crops are looser than the hand's own more often than tighter
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ class RenderSampler:
     def rendered(self, number: int) -> Foreground:
         """Render foreground `number`, or take it from the cache."""
         if number not in self._kept:
-            self._kept[number] = self._render(number, round(CANVAS * self.size))
+            self._kept[number] = self._render(number, round(_DENSITY * CANVAS * self.size))
             if len(self._kept) > self.cache:
                 self._kept.popitem(last=False)
         return self._kept[number]

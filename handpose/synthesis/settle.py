@@ -26,7 +26,7 @@ _RADII = np.array(
         (0.080, 0.070, 0.062),
     ]
 )
-_PALM_RADIUS = 0.115
+_PALM_RADIUS = 0.105
 
 
 def _capsules() -> tuple[np.ndarray, np.ndarray]:
