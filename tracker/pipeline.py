@@ -149,8 +149,8 @@ class HandTracker:
         with self._timed("regnet"):
             looks = [recognise(image, camera, one, self.predictor, self.side, passes) for one in found[: slots + 2]]
         for sight in sorted((look for look in looks if look is not None), key=lambda look: -look.score):
-            if not any(same_hand(sight.prediction.joints_px, joints) for joints in taken):
-                taken.append(sight.prediction.joints_px)
+            if not any(same_hand(sight.joints_px, joints) for joints in taken):
+                taken.append(sight.joints_px)
                 sights.append(sight)
         return sights[:slots]
 
@@ -170,7 +170,7 @@ class HandTracker:
         known = [
             track for track in missing if track.side == sight.vote.side or not (track.vote.sure and sight.vote.sure)
         ]
-        centre = sight.prediction.joints_px.mean(0)
+        centre = sight.joints_px.mean(0)
         track = min(known, key=lambda one: float(np.linalg.norm(one.joints_px.mean(0) - centre)), default=None)
         if track is None:
             track = Track(self._next_number, sight.vote, camera, self.skeletons, sight.crop)
@@ -181,7 +181,7 @@ class HandTracker:
         if track not in self._tracks:
             self._tracks.append(track)
         with self._timed("fit"):
-            track.see(sight.prediction, sight.crop, time_s)
+            track.see(sight.ways[track.side], sight.crop, time_s)
 
     def _drop_doubles(self) -> None:
         """Where two tracks came to sit on one hand, the younger lets go."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -36,12 +37,17 @@ FindHands = Callable[[np.ndarray], list[Detection]]
 
 @dataclass(frozen=True, eq=False)
 class Sight:
-    """A hand found anew: what RegNet saw in a crop, the vote on its side so far, and how sure detector and RegNet are together."""
+    """A hand found anew: what RegNet saw in a crop taken for either side, the vote so far, how sure detector and RegNet are together."""
 
-    prediction: Prediction
+    ways: dict[Side, Prediction]
     crop: Crop
     vote: SideVote
     score: float
+
+    @property
+    def joints_px(self) -> np.ndarray:
+        """Joints (21, 2) [px] of the side voted for."""
+        return self.ways[self.vote.side].joints_px
 
 
 def recognise(
@@ -57,21 +63,22 @@ def recognise(
     crop = Crop.from_box(camera, detection.centre_px, detection.side_px * MARGIN, detection.roll_rad, size)
     vote = SideVote(side)
     vote.add(detection.left)
-    prediction = _both_ways(image, crop, predictor, vote)
-    if hand_score(prediction) < _DOUBTFUL:
-        crop, prediction = _turned(image, crop, prediction, predictor, vote.side)
+    ways = _both_ways(image, crop, predictor, vote)
+    if hand_score(ways[vote.side]) < _DOUBTFUL:
+        crop, ways = _turned(image, crop, ways, predictor, vote)
     for _ in range(passes - 1):
-        crop = crop_around(camera, prediction.joints_px, crop)
-        prediction = _both_ways(image, crop, predictor, vote)
-    if hand_score(prediction) < PRESENT:
-        return None
-    return Sight(prediction, crop, vote, float(np.sqrt(detection.score * hand_score(prediction))))
+        crop = crop_around(camera, ways[vote.side].joints_px, crop)
+        ways = _both_ways(image, crop, predictor, vote)
+    vote.temper()
+    score = hand_score(ways[vote.side])
+    return Sight(ways, crop, vote, math.sqrt(detection.score * score)) if score >= PRESENT else None
 
 
 def ask_both_ways(ways: dict[Side, Prediction], vote: SideVote) -> None:
-    """Count the opinions of a crop fed as either side with half a vote each: fed one way, a network tends to agree with it."""
-    for prediction in ways.values():
-        vote.add(prediction.left, 0.5)
+    """Count a crop fed as either side as one opinion: fed one way alone, a network tends to agree with it."""
+    chances = [min(max(prediction.left, 1e-4), 1 - 1e-4) for prediction in ways.values()]
+    odds = math.exp(sum(math.log(chance / (1 - chance)) for chance in chances) / len(chances))
+    vote.add(odds / (1 + odds))
 
 
 def same_hand(a: np.ndarray, b: np.ndarray) -> bool:
@@ -80,16 +87,15 @@ def same_hand(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(np.linalg.norm(a - b, axis=-1).mean() < _SAME_HAND * size)
 
 
-def _both_ways(image: np.ndarray, crop: Crop, predictor: Predictor, vote: SideVote) -> Prediction:
+def _both_ways(image: np.ndarray, crop: Crop, predictor: Predictor, vote: SideVote) -> dict[Side, Prediction]:
     ways = dict(zip(SIDES, predictor(image, [crop, crop], SIDES), strict=True))
     ask_both_ways(ways, vote)
-    return ways[vote.side]
+    return ways
 
 
-def _turned(
-    image: np.ndarray, crop: Crop, prediction: Prediction, predictor: Predictor, side: Side
-) -> tuple[Crop, Prediction]:
+def _turned(image: np.ndarray, crop: Crop, ways: dict[Side, Prediction], predictor: Predictor, vote: SideVote):
     """Try the hand turned in the picture: the best of all looks."""
     turned = [crop.jittered(np.zeros(2), 1.0, roll) for roll in _TURNS_RAD]
-    looks = [(crop, prediction), *zip(turned, predictor(image, turned, [side] * len(turned)), strict=True)]
-    return max(looks, key=lambda look: hand_score(look[1]))
+    answers = iter(predictor(image, [one for one in turned for _ in SIDES], SIDES * len(turned)))
+    looks = [(crop, ways), *((one, {side: next(answers) for side in SIDES}) for one in turned)]
+    return max(looks, key=lambda look: hand_score(look[1][vote.side]))

@@ -6,31 +6,35 @@ import math
 
 from handpose.skeleton import Side
 
-_MOST = 12.0  # log-odds: however long a hand was seen, the vote can still turn
-_PER_FRAME = 2.5  # nor does any one frame decide
+_PER_FRAME = 2.5  # log-odds: no frame decides alone
+_MOST = 30.0  # however long a hand was seen, the vote can still turn
 _SURE = 5.0
+_SURE_AFTER = 8  # opinions
 _TURNS_AT = 1.5  # the other side has to lead by so much before the side changes
 
 
 class SideVote:
-    """Sum of log-odds that the hand is a left one; `side` changes only when the vote is clear."""
+    """Sum of log-odds that the hand is a left one; `side` changes only when the vote is clear. A given side stays."""
 
-    def __init__(self, side: Side | None = None):
-        self._given = side
-        self._log_odds = 0.0
-        self._side: Side | None = side
+    def __init__(self, given: Side | None = None):
+        self._given = given
+        self._log_odds, self._opinions, self._agreed = 0.0, 0, True
+        self._side: Side | None = given
 
     def add(self, left: float, weight: float = 1.0) -> None:
         """Count one opinion, the chance 0..1 that the hand is a left one."""
         chance = min(max(left, 1e-4), 1 - 1e-4)
-        opinion = weight * math.log(chance / (1 - chance))
-        opinion = min(max(opinion, -_PER_FRAME), _PER_FRAME)
-        self._log_odds = min(max(self._log_odds + opinion, -_MOST), _MOST)
-        if self._given is not None:
-            return
+        opinion = _clipped(weight * math.log(chance / (1 - chance)), _PER_FRAME)
+        self._log_odds = _clipped(self._log_odds + opinion, _MOST)
+        self._opinions += 1
+        self._agreed = (opinion > 0) == (self.side == "left")
         leading: Side = "left" if self._log_odds > 0 else "right"
-        if self._side is None or (leading != self._side and abs(self._log_odds) >= _TURNS_AT):
+        if self._given is None and (self._side is None or abs(self._log_odds) >= _TURNS_AT):
             self._side = leading
+
+    def temper(self) -> None:
+        """Let all opinions so far count as one: they are of the same picture."""
+        self._log_odds, self._opinions = _clipped(self._log_odds, _PER_FRAME), 1
 
     @property
     def side(self) -> Side:
@@ -39,5 +43,10 @@ class SideVote:
 
     @property
     def sure(self) -> bool:
-        """Whether the vote is clear enough to be asked for more rarely."""
-        return self._given is not None or abs(self._log_odds) >= _SURE
+        """Whether the vote is clear, and was not contradicted just now, so that it may be asked for more rarely."""
+        clear = abs(self._log_odds) >= _SURE and self._opinions >= _SURE_AFTER and self._agreed
+        return self._given is not None or clear
+
+
+def _clipped(value: float, most: float) -> float:
+    return min(max(value, -most), most)

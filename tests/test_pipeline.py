@@ -1,0 +1,198 @@
+"""The tracker around a RegNet and a detector that know the truth: poses, identity, sides, states, and how often each is asked."""
+
+import numpy as np
+import pytest
+from tracker_fakes import CAMERA, FPS, Hand, World, moving_hand
+
+from handpose.camera import Camera
+from handpose.errors import HandposeError
+from handpose.kinematics import forward_kinematics
+from handpose.skeleton import Skeleton
+from tracker import HandTracker, State
+
+
+def tracked(world, frames, hands=1, **options):
+    """Track frames; one list of hands for each."""
+    tracker = HandTracker(CAMERA, hands, predictor=world, detector=world.detector, **options)
+    return [tracker(world.frame(i), i / FPS) for i in frames]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_known_hand_is_recovered_in_millimetres(side):
+    world = World([Hand(side, moving_hand)])
+    results = tracked(world, range(60))
+    assert all(len(hands) == 1 for hands in results)
+    assert {(hand.id, hand.side, hand.state) for (hand,) in results} == {(1, side, State.TRACKED)}
+    errors = [
+        np.linalg.norm(hands[0].joints_mm - world.hands[0].joints_mm(i), axis=-1).mean()
+        for i, hands in enumerate(results)
+    ]
+    assert np.median(errors) < 8  # the filter trails by some 60 ms
+    assert errors[0] < 3
+
+
+def test_a_hand_has_all_fields_and_its_pose_gives_its_joints():
+    world = World([Hand("right", moving_hand)])
+    hand = tracked(world, range(8))[-1][0]
+    shapes = {"joints_px": (21, 2), "joints_mm": (21, 3), "confidence": (21,), "sigma_mm": (21, 2),
+              "wrist_translation_mm": (3,), "wrist_rotation_rad": (3,), "angles_rad": (20,)}  # fmt: skip
+    for name, shape in shapes.items():
+        assert getattr(hand, name).shape == shape
+        assert np.isfinite(getattr(hand, name)).all()
+    assert 0 < hand.score <= 1
+    vector = np.concatenate([hand.wrist_translation_mm, hand.wrist_rotation_rad, hand.angles_rad])
+    np.testing.assert_allclose(forward_kinematics(Skeleton.default("right"), vector), hand.joints_mm, atol=1e-6)
+
+
+def test_a_hidden_hand_is_predicted_then_lost_and_comes_back_as_the_same():
+    world = World([Hand("left", moving_hand)], hidden={*range(20, 26), *range(40, 75)})
+    results = tracked(world, range(90))
+    states = [[hand.state for hand in hands] for hands in results]
+    assert all(state == [State.PREDICTED] for state in states[20:26])
+    assert states[26] == [State.TRACKED]
+    assert states[41] == [State.PREDICTED]
+    assert states[60] == []
+    assert states[75] == [State.TRACKED]
+    assert {hand.id for hands in results for hand in hands} == {1}
+    error = np.linalg.norm(results[23][0].joints_mm - world.hands[0].joints_mm(23), axis=-1).mean()
+    assert error < 25
+    seen, carried = results[18][0], results[24][0]
+    assert carried.confidence.max() < seen.confidence.min()
+    assert carried.sigma_mm.mean() > seen.sigma_mm.mean()
+    np.testing.assert_allclose(carried.joints_px, CAMERA.project(carried.joints_mm), atol=1e-6)
+
+
+def test_a_hand_that_returns_much_later_is_a_new_one():
+    world = World([Hand("left", moving_hand)], hidden=set(range(10, 120)))
+    results = tracked(world, range(125))
+    assert results[5][0].id == 1
+    assert results[124][0].id == 2
+
+
+def test_two_hands_keep_their_numbers_and_sides():
+    def right(i):
+        return moving_hand(i, -140, 0)
+
+    def left(i):
+        return moving_hand(i, 140, 0) if 5 <= i < 60 else None
+
+    results = tracked(World([Hand("right", right), Hand("left", left)]), range(100), hands=2)
+    assert {(hand.id, hand.side) for hands in results for hand in hands} == {(1, "right"), (2, "left")}
+    assert [len(hands) for hands in results[:5]] == [1] * 5
+    assert all(len(hands) == 2 for hands in results[16:60])
+    assert all(len(hands) == 1 for hands in results[80:])
+
+
+def test_at_most_the_hands_asked_for():
+    hands = [Hand("right", lambda i: moving_hand(i, -140, 0)), Hand("left", lambda i: moving_hand(i, 140, 0))]
+    assert all(len(found) == 1 for found in tracked(World(hands), range(30), hands=1))
+
+
+def test_two_tracks_never_stay_on_one_hand():
+    """The second hand goes behind the first and does not come out: its track must not settle on the other."""
+
+    def second(i):
+        return moving_hand(0, max(150 - 10 * i, 0), 0) if i < 16 else None
+
+    world = World([Hand("left", lambda i: moving_hand(0, 0, 0)), Hand("left", second)])
+    results = tracked(world, range(60), hands=2)
+    assert len(results[3]) == 2
+    for hands in results[25:]:
+        assert [hand.id for hand in hands] == [1]
+
+
+def test_the_side_is_the_vote_of_the_whole_track():
+    """Three frames in ten are wrong, the first ones among them: the side settles on the right one and stays."""
+
+    def opinion(i):
+        return 0.85 if i < 2 or i % 10 in (3, 7) else 0.1
+
+    world = World([Hand("right", lambda i: moving_hand(i, 0, 30), seems_left=opinion)])
+    results = tracked(world, range(80))
+    sides = [hands[0].side for hands in results]
+    assert sides[0] == "left"
+    assert set(sides[12:]) == {"right"}
+    assert {hands[0].id for hands in results} == {1}
+    late = [
+        np.linalg.norm(results[i][0].joints_mm - world.hands[0].joints_mm(i), axis=-1).mean() for i in range(40, 80)
+    ]
+    assert np.median(late) < 6
+
+
+def test_a_given_side_is_not_voted_on():
+    world = World([Hand("right", moving_hand, seems_left=lambda i: 0.99)])
+    assert {hands[0].side for hands in tracked(world, range(20), side="right")} == {"right"}
+
+
+def test_the_detector_rests_while_hands_are_tracked():
+    world = World([Hand("right", lambda i: moving_hand(i, 0, 20))])
+    tracked(world, range(60), hands=1)
+    assert world.detections == [0]
+    world.detections.clear()
+    tracked(world, range(60), hands=2)
+    assert 3 <= len(world.detections) <= 7
+
+
+def test_regnet_is_mostly_asked_once_per_frame():
+    world = World([Hand("right", lambda i: moving_hand(i, 0, 20))])
+    tracked(world, range(100), hands=1)
+    crops = [sum(n for index, n in world.crops_fed if index == i) for i in range(1, 100)]
+    assert np.median(crops) == 1
+    assert np.mean(crops) < 1.2
+
+
+def test_no_hand_no_rows_and_no_error():
+    assert tracked(World([]), range(5), hands=2) == [[]] * 5
+
+
+def test_a_picture_is_on_its_own_and_unfiltered():
+    hands = [Hand("right", lambda i: moving_hand(i, -140, 0)), Hand("left", lambda i: moving_hand(i, 140, 0))]
+    world = World(hands)
+    tracker = HandTracker(CAMERA, 2, predictor=world, detector=world.detector)
+    for index in (0, 40):
+        found = tracker.picture(world.frame(index))
+        assert [hand.id for hand in found] == [1, 2]
+        for hand in found:
+            truth = next(one for one in hands if one.side == hand.side)
+            np.testing.assert_allclose(hand.joints_px, CAMERA.project(truth.joints_mm(index)), atol=1e-9)
+
+
+def test_a_mirrored_feed_is_turned_back_first():
+    class Watching(World):
+        def __call__(self, image, crops, sides):
+            self.corner = image[0, 5].copy()
+            return super().__call__(image, crops, sides)
+
+    world = Watching([Hand("right", moving_hand)])
+    frame = world.frame(0)
+    frame[0, -6] = (0, 0, 77)
+    tracker = HandTracker(CAMERA, 1, mirrored=True, predictor=world, detector=world.detector)
+    assert tracker(frame, 0.0)[0].side == "right"
+    np.testing.assert_array_equal(world.corner, (0, 0, 77))
+
+
+def test_the_camera_follows_the_size_of_the_frames():
+    world = World([])
+    tracker = HandTracker(CAMERA, predictor=world, detector=world.detector)
+    assert tracker.camera_for((1280, 960)).fx == pytest.approx(1200)
+    with pytest.raises(HandposeError, match="640x480"):
+        tracker(np.zeros((480, 480, 3), np.uint8), 0.0)
+    free = HandTracker(predictor=world, detector=world.detector, fov_deg=90)
+    assert free.camera_for((200, 100)).fx == pytest.approx(100)
+    assert HandTracker(predictor=world, detector=world.detector).camera_for((200, 100)) == Camera.from_fov((200, 100))
+
+
+@pytest.mark.parametrize("options", [{"hands": 0}, {"side": "both"}])
+def test_options_that_make_no_sense_are_told(options):
+    world = World([])
+    with pytest.raises(HandposeError):
+        HandTracker(predictor=world, detector=world.detector, **options)
+
+
+@pytest.mark.parametrize(
+    "frame", [np.zeros((48, 64), np.uint8), np.zeros((48, 64, 4), np.uint8), np.zeros((48, 64, 3))]
+)
+def test_frames_of_another_kind_are_told(frame):
+    world = World([])
+    with pytest.raises(HandposeError, match="RGB uint8"):
+        HandTracker(predictor=world, detector=world.detector)(frame, 0.0)
