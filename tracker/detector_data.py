@@ -8,17 +8,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from handpose.camera import Camera
-from handpose.crop import MARGIN, Crop
 from handpose.data import photos
 from handpose.data.cutout import hand_alpha
 from handpose.synthesis.backgrounds import Backgrounds, shared_data
 from regnet.augment import random_look
-from tracker.detector_targets import STRIDE, SceneHand, scene_targets
+from tracker.detector_targets import STRIDE, Picture, SceneHand, scene_hand, scene_targets
+from tracker.people import draw_person, skin_colour
 
 RENDER = "render"
 _SMALLEST, _LARGEST = 0.05, 0.85  # side of a hand that counts or is sought, in sides of the scene
-_PHOTO_SHARE, _PASTED_SHARE = 0.6, 0.25  # the rest shows no hand
+_COMPLETE_SHARE = 0.3  # of the photographs of a set that has some, those whose hands are all labelled
+_PHOTO_SHARE, _PASTED_SHARE = 0.5, 0.33  # the rest shows no hand
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,6 @@ class SceneConfig:
     split: photos.Split = "train"
 
 
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """A picture (H, W, 4), its last channel the hand's alpha (255 all over without a cut-out), its hands, and known (H, W), 0 where an unlabelled hand may be."""
-
-    image: np.ndarray
-    hands: list[SceneHand]
-    known: np.ndarray
-    is_cut_out: bool
-
-
 class SceneMaker:
     """Makes batches of scenes; a batch depends on (seed, step) alone."""
 
@@ -52,6 +42,9 @@ class SceneMaker:
         self.backgrounds = Backgrounds(data / "backgrounds" if data else None)
         self.pictures = {source: _pictures(Path(source), config.split) for source in config.sources if source != RENDER}
         self.cut_outs = [p for pictures in self.pictures.values() for p in pictures if p.is_cut_out]
+        self.complete = {
+            source: [p for p in pictures if len(p.hands) > 1] for source, pictures in self.pictures.items()
+        }
         self.renders = None
         if RENDER in config.sources:
             from tracker.detector_renders import RenderedPictures
@@ -61,17 +54,22 @@ class SceneMaker:
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """Make batch number `step`: "image" (N, S, S, 3) uint8 and the targets of `tracker.detector_loss`."""
         rng = np.random.default_rng((self.config.seed, step))
-        scenes = [self.scene(rng) for _ in range(self.config.batch_size)]
+        first = step * self.config.batch_size
+        scenes = [self.scene(first + i, rng) for i in range(self.config.batch_size)]
         return {key: np.stack([scene[key] for scene in scenes]) for key in scenes[0]}
 
-    def scene(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Make one scene and its targets."""
+    def scene(self, number: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Make scene `number` and its targets."""
         size = self.config.size
         canvas = self.backgrounds.sample(rng, size)
         known, hands = np.full((size, size), 255, np.uint8), []
+        if rng.random() < 0.35:
+            draw_person(
+                canvas, rng.uniform((0.1 * size, 0.1 * size), (0.9 * size, 0.7 * size)), _some(rng, 14, 100), rng
+            )
         chance = rng.random()
         if chance < _PHOTO_SHARE:
-            picture = self._draw(rng)
+            picture = self._draw(number, rng)
             if picture.is_cut_out and rng.random() < 0.3:  # with its own ground, as a picture on the wall
                 whole = np.dstack([picture.image[..., :3], np.full(picture.image.shape[:2], 255, np.uint8)])
                 picture = Picture(whole, picture.hands, picture.known, False)
@@ -81,7 +79,7 @@ class SceneMaker:
             canvas, known, hands = paste(canvas, known, hands, picture, rng, frame=frame)
         elif chance < _PHOTO_SHARE + _PASTED_SHARE:
             for _ in range(rng.integers(1, 4)):
-                picture = self._draw(rng, cut_out=True)
+                picture = self._draw(number, rng, cut_out=True)
                 canvas, known, hands = paste(canvas, known, hands, picture, rng, largest=0.5)
         for _ in range(rng.integers(0, 4) if rng.random() < 0.5 else 0):
             canvas = _clutter(canvas, hands, rng)
@@ -95,26 +93,21 @@ class SceneMaker:
             "known": (cells[..., None] > 200).astype(np.float32),
         }
 
-    def _draw(self, rng: np.random.Generator, cut_out: bool = False) -> Picture:
+    def _draw(self, number: int, rng: np.random.Generator, cut_out: bool = False) -> Picture:
         shares = np.asarray(self.config.mix) / sum(self.config.mix)
         source = self.config.sources[rng.choice(len(shares), p=shares)]
-        if source == RENDER:
-            return self.renders.picture(rng)
+        if source == RENDER and self.renders:
+            return self.renders.picture(number, rng)
         pictures = self.cut_outs if cut_out and self.cut_outs else self.pictures[source]
+        complete = [] if cut_out else self.complete[source]
+        if complete and rng.random() < _COMPLETE_SHARE:  # there the faces are known to be no hands
+            pictures = complete
         return pictures[rng.integers(len(pictures))]
 
 
-def scene_hand(joints_px: np.ndarray, size_px: tuple[int, int], left: bool | None) -> SceneHand:
-    """Describe a hand of a picture of `size_px` (width, height) by the box and roll that its crop has."""
-    crop = Crop.from_joints(Camera.from_fov(size_px), joints_px)
-    corners = crop.corners_px
-    up = corners[0] + corners[1] - corners[2] - corners[3]
-    side = np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=-1).mean() / MARGIN
-    centre = crop.to_image(np.full(2, (crop.size - 1) / 2))
-    return SceneHand(centre, float(side), float(np.arctan2(up[0], -up[1])), left)
-
-
-def paste(canvas, known, hands, picture: Picture, rng: np.random.Generator, largest: float = _LARGEST, frame: bool = False):
+def paste(
+    canvas, known, hands, picture: Picture, rng: np.random.Generator, largest: float = _LARGEST, frame: bool = False
+):
     """Lay a picture at a random place, size and turn over a scene; return the new canvas, known map and hands."""
     size = canvas.shape[0]
     scale, turn, matrix = _whole_frame(picture, size, rng) if frame else _anywhere(picture, size, largest, rng)
@@ -129,7 +122,11 @@ def paste(canvas, known, hands, picture: Picture, rng: np.random.Generator, larg
         SceneHand(linear @ hand.centre_px + matrix[:, 2], scale * hand.side_px, hand.roll_rad + turn, hand.left)
         for hand in picture.hands
     ]
-    whole = [hand for hand in here if ((hand.centre_px > -0.1 * hand.side_px) & (hand.centre_px < size + 0.1 * hand.side_px)).all()]
+    whole = [
+        hand
+        for hand in here
+        if ((hand.centre_px > -0.1 * hand.side_px) & (hand.centre_px < size + 0.1 * hand.side_px)).all()
+    ]
     in_sight = [hand for hand in hands if alpha[_cell(hand.centre_px, size)] < 0.5]
     return canvas, known, in_sight + whole
 
@@ -182,14 +179,18 @@ def _mirrored(hand: SceneHand, size: int) -> SceneHand:
     return SceneHand(centre, hand.side_px, -hand.roll_rad, None if hand.left is None else not hand.left)
 
 
+def _some(rng: np.random.Generator, low: float, high: float) -> float:
+    """Draw a size so that every doubling is equally likely."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
 def _clutter(canvas: np.ndarray, hands: list[SceneHand], rng: np.random.Generator) -> np.ndarray:
     """Draw a skin-coloured blob, a face's or an arm's, where it covers no hand's centre."""
     size = canvas.shape[0]
-    centre, half = rng.uniform(0, size, 2), np.exp(rng.uniform(np.log(4), np.log(size / 4), 2))
+    centre, half = rng.uniform(0, size, 2), np.array([_some(rng, 4, size / 4) for _ in range(2)])
     if any(np.linalg.norm(hand.centre_px - centre) < half.max() + 0.5 * hand.side_px for hand in hands):
         return canvas
-    tone = rng.uniform(0.15, 1.0)
-    skin = np.clip(np.array([235, 180, 150]) * tone * rng.uniform(0.85, 1.15, 3), 0, 255)
+    skin = skin_colour(rng)
     blob = np.zeros((size, size), np.float32)
     cv2.ellipse(blob, centre.astype(int).tolist(), half.astype(int).tolist(), rng.uniform(0, 180), 0, 360, 1.0, -1)
     blob = cv2.GaussianBlur(blob, (0, 0), rng.uniform(0.5, 3))[..., None]
@@ -214,9 +215,15 @@ def _pictures(folder: Path, split: photos.Split) -> list[Picture]:
         if alpha is None and not photo.complete:
             known = _surely_no_hand(image, hands)
         kept = np.full(image.shape[:2], 255, np.uint8) if alpha is None else alpha
-        if hands:
+        if hands and not _doubled(hands):
             made.append(Picture(np.dstack([image, kept]), hands, known, alpha is not None))
     return made
+
+
+def _doubled(hands: list[SceneHand]) -> bool:
+    """Whether two labels sit on one hand, which pseudo-labels do now and then."""
+    a = hands[0]
+    return any(np.linalg.norm(a.centre_px - b.centre_px) < 0.5 * max(a.side_px, b.side_px) for b in hands[1:])
 
 
 def _surely_no_hand(image: np.ndarray, hands: list[SceneHand]) -> np.ndarray:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from handpose.camera import Camera
+from handpose.crop import MARGIN, Crop
+
 STRIDE = 8  # px of the scene per cell
 _NEAR = 0.35  # centre value from which a cell also learns the hand's box, roll and side
 
@@ -18,6 +21,26 @@ class SceneHand:
     side_px: float
     roll_rad: float
     left: bool | None
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture (H, W, 4), its last channel the hand's alpha (255 all over without a cut-out), its hands, and known (H, W), 0 where an unlabelled hand may be."""
+
+    image: np.ndarray
+    hands: list[SceneHand]
+    known: np.ndarray
+    is_cut_out: bool
+
+
+def scene_hand(joints_px: np.ndarray, size_px: tuple[int, int], left: bool | None) -> SceneHand:
+    """Describe a hand of a picture of `size_px` (width, height) by the box and roll that its crop has."""
+    crop = Crop.from_joints(Camera.from_fov(size_px), joints_px)
+    corners = crop.corners_px
+    up = corners[0] + corners[1] - corners[2] - corners[3]
+    side = np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=-1).mean() / MARGIN
+    centre = crop.to_image(np.full(2, (crop.size - 1) / 2))
+    return SceneHand(centre, float(side), float(np.arctan2(up[0], -up[1])), left)
 
 
 def scene_targets(hands: list[SceneHand], size: int) -> dict[str, np.ndarray]:
