@@ -8,7 +8,7 @@ import numpy as np
 from handpose.camera import Camera
 from handpose.kinematics import forward_kinematics
 from handpose.prediction import Prediction
-from handpose.skeleton import M0, WRIST, Skeleton
+from handpose.skeleton import M0, WRIST, Side, Skeleton
 from tracker.detector import Detection
 
 CAMERA = Camera(600.0, 600.0, 319.5, 239.5, (640, 480))
@@ -29,7 +29,7 @@ def moving_hand(index: int, x_mm: float = 0.0, speed_mm_s: float = 60.0) -> np.n
 class Hand:
     """A hand of a side whose pose, by frame, is known; None where it is away. `seems_left`: what RegNet and detector say of it."""
 
-    side: str
+    side: Side
     pose: Callable[[int], np.ndarray | None]
     seems_left: Callable[[int], float] | None = None
 

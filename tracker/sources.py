@@ -15,6 +15,8 @@ import numpy as np
 from handpose.errors import HandposeError
 from handpose.images import read_image
 
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # silent; FFmpeg reads it once, before the first file
+
 PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _USUAL_FPS = 30.0
 
@@ -152,10 +154,9 @@ class ImageSource:
 
 
 class quiet_opencv:
-    """OpenCV's and FFmpeg's own warnings about a file or device are silenced: ours says it in one line."""
+    """OpenCV's own warnings about a file or device are silenced: ours says it in one line."""
 
     def __enter__(self) -> None:
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         self._level = cv2.utils.logging.getLogLevel()
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 

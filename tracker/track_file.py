@@ -71,7 +71,7 @@ def read_tracks(path: str | Path) -> tuple[Row, list[Row]]:
     Raises HandposeError where it is no track file.
     """
     try:
-        lines = Path(path).read_text().splitlines()
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise HandposeError(f"{path}: {error.strerror}") from error
     rows = []
@@ -81,7 +81,7 @@ def read_tracks(path: str | Path) -> tuple[Row, list[Row]]:
         except ValueError as error:
             if number < len(lines) - 1 or number == 0:
                 raise HandposeError(f"{path}: line {number + 1} is not JSON ({error})") from error
-    if not rows or rows[0].get("format") != FORMAT:
+    if not rows or not isinstance(rows[0], dict) or rows[0].get("format") != FORMAT:
         raise HandposeError(f'{path}: not a track file, the first line lacks "format": "{FORMAT}"')
     return rows[0], rows[1:]
 
@@ -93,7 +93,7 @@ def _hand_row(hand: TrackedHand) -> Row:
 
 class _JsonLines:
     def __init__(self, path: Path, head: Row):
-        self._file = path.open("w")
+        self._file = path.open("w", encoding="utf-8")
         self.write(head)
 
     def write(self, row: Row) -> None:
@@ -108,15 +108,16 @@ class _Csv:
     """One line per hand and frame; a frame without hands has one line with empty cells."""
 
     def __init__(self, path: Path, head: Row):
-        self._file = path.open("w", newline="")
+        self._file = path.open("w", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file)
         joints = head["joint_names"]
-        self._width = 4 + 6 * len(joints) + 6 + len(head["angle_names"])
+        self._width = 4 + 8 * len(joints) + 6 + len(head["angle_names"])
         self._writer.writerow(
             ["frame", "image", "time_s", "id", "side", "state", "score"]
             + [f"{j}_{c}_px" for j in joints for c in "uv"]
             + [f"{j}_{c}_mm" for j in joints for c in "xyz"]
             + [f"{j}_confidence" for j in joints]
+            + [f"{j}_{c}_sigma_mm" for j in joints for c in ("lateral", "depth")]
             + [f"wrist_{c}_mm" for c in "xyz"]
             + [f"wrist_r{c}_rad" for c in "xyz"]
             + [f"{a}_rad" for a in head["angle_names"]]
@@ -125,7 +126,7 @@ class _Csv:
     def write(self, row: Row) -> None:
         start = [row["frame"], row.get("image", ""), "" if row["time_s"] is None else row["time_s"]]
         for hand in row["hands"]:
-            flat = [*np.ravel(hand["joints_px"]), *np.ravel(hand["joints_mm"]), *hand["confidence"],
+            flat = [*np.ravel(hand["joints_px"]), *np.ravel(hand["joints_mm"]), *hand["confidence"], *np.ravel(hand["sigma_mm"]),
                     *hand["wrist_translation_mm"], *hand["wrist_rotation_rad"], *hand["angles_rad"]]  # fmt: skip
             self._writer.writerow([*start, hand["id"], hand["side"], hand["state"], hand["score"], *flat])
         if not row["hands"]:

@@ -1,0 +1,203 @@
+"""Frames from videos, folders and webcams, whole or damaged."""
+
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from handpose.errors import HandposeError
+from tracker.sources import ImageSource, VideoSource
+from tracker.webcam import WebcamSource
+
+SIZE = (64, 48)
+
+
+def write_video(path: Path, count: int = 12, fps: float = 25.0) -> Path:
+    """A video whose frames grow brighter one by one."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, SIZE)
+    for i in range(count):
+        writer.write(np.full((SIZE[1], SIZE[0], 3), 15 * i, np.uint8))
+    writer.release()
+    return path
+
+
+def test_video_frames_come_in_order_with_their_times(tmp_path):
+    with VideoSource(write_video(tmp_path / "v.mp4")) as source:
+        frames = list(source)
+    assert (source.size_px, source.count, source.label, source.note) == (SIZE, 12, "v.mp4", "")
+    assert [frame.index for frame in frames] == list(range(12))
+    np.testing.assert_allclose([frame.time_s for frame in frames], np.arange(12) / 25, atol=1e-3)
+    np.testing.assert_allclose([frame.image.mean() for frame in frames], 15 * np.arange(12), atol=6)
+
+
+def test_video_colours_are_rgb(tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "v.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, SIZE)
+    for _ in range(3):
+        writer.write(np.full((SIZE[1], SIZE[0], 3), (0, 0, 255), np.uint8))
+    writer.release()
+    with VideoSource(tmp_path / "v.mp4") as source:
+        red, green, blue = next(iter(source)).image.mean((0, 1))
+    assert red > 200
+    assert max(green, blue) < 60
+
+
+def test_rotation_metadata_is_obeyed(tmp_path):
+    """The display matrix of the track header asks for a quarter turn: the frames come out upright."""
+    content = bytearray(write_video(tmp_path / "v.mp4").read_bytes())
+    start = content.index(b"tkhd") + 4
+    matrix = start + 4 + 20 + 16  # version 0: five times four bytes, then two reserved words, layer, group, volume
+    quarter = [0, 0x10000, 0, -0x10000, 0, 0, SIZE[1] << 16, 0, 0x40000000]
+    content[matrix : matrix + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in quarter)
+    (tmp_path / "turned.mp4").write_bytes(content)
+    with VideoSource(tmp_path / "turned.mp4") as source:
+        frame = next(iter(source))
+    assert source.size_px == (SIZE[1], SIZE[0])
+    assert frame.image.shape == (SIZE[0], SIZE[1], 3)
+
+
+def test_a_truncated_video_is_read_as_far_as_it_goes(shared_data, tmp_path):
+    whole = (shared_data / "video" / "counting.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 10])
+    with VideoSource(tmp_path / "cut.mp4") as source:
+        count = sum(1 for _ in source)
+    assert 5 < count < 200
+    assert source.note == f"{tmp_path / 'cut.mp4'}: cut short: {count} of 493 frames could be read"
+
+
+def test_the_whole_clip_has_no_note(tmp_path):
+    with VideoSource(write_video(tmp_path / "v.mp4", 3)) as source:
+        assert len(list(source)) == 3
+    assert source.note == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("no.mp4", None, "no such"),
+        ("empty.mp4", b"", "empty"),
+        ("text.mp4", b"hello" * 99, "not a video"),
+        ("", None, "no such"),
+    ],
+)
+def test_what_is_no_video_is_told(tmp_path, name, content, reason, capfd):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(HandposeError, match=reason) as raised:
+        VideoSource(path)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert capfd.readouterr().err == ""
+
+
+def write_pictures(folder: Path) -> Path:
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    base = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    Image.fromarray(base[:, :, 0]).save(folder / "a_grey.png")
+    Image.fromarray(np.dstack([base, base[:, :, 0]])).save(folder / "b_rgba.png")
+    cv2.imwrite(str(folder / "c_deep.png"), base[:, :, 0].astype(np.uint16) * 257)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(base).save(folder / "d_turned.jpg", exif=turned)
+    Image.fromarray(base[:32, :32]).save(folder / "e_small.webp")
+    Image.new("P", (40, 30)).save(folder / "f_palette.png")
+    (folder / "notes.txt").write_text("no picture")
+    (folder / "g_broken.jpg").write_bytes(b"\xff\xd8\xff broken")
+    (folder / "inner").mkdir()
+    Image.fromarray(base).save(folder / "inner" / "h.png")
+    return folder
+
+
+def test_pictures_of_all_kinds(tmp_path, capsys):
+    with ImageSource(write_pictures(tmp_path / "set")) as source:
+        frames = list(source)
+    assert [frame.name for frame in frames] == [
+        "a_grey.png", "b_rgba.png", "c_deep.png", "d_turned.jpg", "e_small.webp", "f_palette.png"
+    ]  # fmt: skip
+    assert all(frame.image.dtype == np.uint8 and frame.image.shape[2] == 3 for frame in frames)
+    assert frames[3].image.shape[:2] == (64, 48)
+    np.testing.assert_array_equal(frames[0].image, frames[2].image)
+    assert all(frame.time_s is None for frame in frames)
+    assert "skipped 2 files" in source.note
+    assert "g_broken.jpg" in capsys.readouterr().err
+
+
+def test_folders_without_pictures_are_told(tmp_path):
+    with pytest.raises(HandposeError, match="no such folder"):
+        ImageSource(tmp_path / "none")
+    with pytest.raises(HandposeError, match="holds no pictures"):
+        ImageSource(tmp_path)
+    (tmp_path / "a.png").write_bytes(b"nothing")
+    with pytest.raises(HandposeError, match="none of the 1 pictures"):
+        list(ImageSource(tmp_path))
+
+
+class FakeCapture:
+    """A webcam with as many frames as given, each brighter than the one before; `gate` lets it go on."""
+
+    def __init__(self, count: int, present: bool = True, pause_s: float = 0.0):
+        self.left, self.present, self.pause_s = count, present, pause_s
+        self.given, self.released = 0, False
+        self.idle = threading.Event()
+
+    def isOpened(self):
+        return self.present
+
+    def get(self, _):
+        return 30.0
+
+    def read(self):
+        if self.left == 0:
+            self.idle.set()
+            return False, None
+        time.sleep(self.pause_s)
+        self.left -= 1
+        self.given += 1
+        return True, np.full((SIZE[1], SIZE[0], 3), self.given, np.uint8)
+
+    def release(self):
+        self.released = True
+
+
+def test_a_webcam_gives_the_newest_frame_and_says_when_it_is_gone():
+    camera = FakeCapture(200, pause_s=0.001)
+    source = WebcamSource(0, lambda n: camera if n == 0 else FakeCapture(0, present=n == 2))
+    seen = []
+
+    def track():
+        for frame in source:
+            seen.append((int(frame.image[0, 0, 0]), frame.time_s))
+            camera.idle.wait(0.05)  # a slow tracker
+
+    with pytest.raises(HandposeError, match=r"webcam 0 was unplugged.*kept.*other webcams here: 2"), source:
+        track()
+    numbers, times = np.array(seen).T
+    assert (np.diff(numbers) > 0).all()
+    assert (np.diff(times) > 0).all()
+    assert numbers[-1] == 200
+    assert len(numbers) < 40  # no queue
+    assert camera.released
+
+
+def test_no_webcam_names_those_that_are_there():
+    with pytest.raises(HandposeError, match=r"webcam 5 cannot be opened.*other webcams here: 1, 3"):
+        WebcamSource(5, lambda n: FakeCapture(1, present=n in (1, 3)))
+    with pytest.raises(HandposeError, match="there is no other webcam here"):
+        WebcamSource(0, lambda n: FakeCapture(0, present=False))
+
+
+def test_a_webcam_that_raises_is_told_in_the_tracking_thread():
+    class Failing(FakeCapture):
+        def read(self):
+            if self.given:
+                raise RuntimeError("USB error\nmore")
+            return super().read()
+
+    source = WebcamSource(0, lambda n: Failing(3, present=n == 0))
+    with pytest.raises(HandposeError, match=r"failed \(USB error\)"), source:
+        list(source)

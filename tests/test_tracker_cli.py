@@ -1,0 +1,200 @@
+"""The command `tracker` from its options to its files, with networks that know the truth."""
+
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from tracker_fakes import CAMERA, Hand, World, moving_hand
+
+from handpose.images import read_image
+from tracker import cli, load
+from tracker.track_file import read_tracks
+
+COUNT = 20
+
+
+class VideoWorld(World):
+    """A world whose frames' numbers are their order: a video does not keep exact pixels."""
+
+    def __init__(self, hands, **options):
+        super().__init__(hands, **options)
+        self._numbers: dict[bytes, int] = {}
+
+    def number(self, image) -> int:
+        return self._numbers.setdefault(image[::16, ::16].tobytes(), len(self._numbers))
+
+    def detector(self, image):
+        return super().detector(self.frame(self.number(image)))
+
+    def __call__(self, image, crops, sides):
+        return super().__call__(self.frame(self.number(image)), crops, sides)
+
+
+@pytest.fixture
+def world(monkeypatch):
+    world = VideoWorld([Hand("right", moving_hand)])
+    monkeypatch.setattr(load, "load_predictor", lambda *options: world)
+    monkeypatch.setattr(load, "load_detector", lambda *options: world.detector)
+    return world
+
+
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / "in.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, CAMERA.size_px)
+    for i in range(COUNT):
+        image = np.full((480, 640, 3), 40, np.uint8)
+        cv2.rectangle(image, (30 * i, 100), (30 * i + 25, 300), (200, 160, 120), -1)
+        writer.write(image)
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def camera_file(tmp_path):
+    import json
+
+    (tmp_path / "camera.json").write_text(json.dumps(CAMERA.to_dict()))
+    return tmp_path / "camera.json"
+
+
+def run(*arguments):
+    return cli.main([str(argument) for argument in arguments])
+
+
+def test_a_video_becomes_tracks_of_all_kinds_and_an_overlay(world, video, camera_file, tmp_path, capsys):
+    outputs = [tmp_path / name for name in ("t.jsonl", "t.csv", "t.npz")]
+    code = run(
+        "--video", video, "--hands", 1, "--camera", camera_file, "--output", *outputs, "--overlay", tmp_path / "o.mp4"
+    )
+    assert code == 0
+    head, rows = read_tracks(outputs[0])
+    assert (head["source"], head["size_px"], head["camera"]["origin"], head["fps"]) == (
+        "in.mp4",
+        [640, 480],
+        "given",
+        30.0,
+    )
+    assert [row["frame"] for row in rows] == list(range(COUNT))
+    assert [(h["id"], h["side"], h["state"]) for row in rows for h in row["hands"]] == [(1, "right", "tracked")] * COUNT
+    errors = [np.linalg.norm(np.array(row["hands"][0]["joints_mm"]) - world.hands[0].joints_mm(i), axis=-1).mean()
+              for i, row in enumerate(rows)]  # fmt: skip
+    assert np.median(errors) < 8
+    with np.load(outputs[2]) as data:
+        assert data["joints_mm"].shape == (COUNT, 21, 3)
+    assert len(outputs[1].read_text().splitlines()) == COUNT + 1
+    overlay = cv2.VideoCapture(str(tmp_path / "o.mp4"))
+    frames = [overlay.read()[1] for _ in range(COUNT)]
+    assert not overlay.read()[0]
+    joint = np.array(rows[5]["hands"][0]["joints_px"][6]).astype(int)
+    around = frames[5][joint[1] - 3 : joint[1] + 4, joint[0] - 3 : joint[0] + 4]
+    assert int(around.max()) - 40 > 60  # a joint is drawn there
+    assert f"{COUNT} frames, {COUNT} with a hand" in capsys.readouterr().err
+
+
+def test_a_file_that_exists_is_replaced_and_a_line_says_so(world, video, tmp_path, capsys):
+    (tmp_path / "t.jsonl").write_text("old")
+    assert run("--video", video, "--output", tmp_path / "t.jsonl") == 0
+    assert f"{tmp_path / 't.jsonl'} exists and is replaced" in capsys.readouterr().err
+    assert len(read_tracks(tmp_path / "t.jsonl")[1]) == COUNT
+
+
+def test_pictures_are_rows_with_their_own_camera(world, tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for name, size in (("a.png", (640, 480)), ("b.png", (320, 240))):
+        cv2.imwrite(str(folder / name), np.full((size[1], size[0], 3), len(name) + size[0] % 251, np.uint8))
+    (folder / "c.txt").write_text("no picture")
+    assert run("--images", folder, "--output", tmp_path / "t.jsonl") == 0
+    head, rows = read_tracks(tmp_path / "t.jsonl")
+    assert (head["fps"], head["size_px"], head["camera"]) == (None, None, None)
+    assert [(row["image"], row["size_px"], row["time_s"]) for row in rows] == [
+        ("a.png", [640, 480], None), ("b.png", [320, 240], None)
+    ]  # fmt: skip
+    assert rows[1]["camera"]["cx"] == pytest.approx(159.5)
+    assert rows[0]["hands"][0]["id"] == 1
+
+
+def test_fov_is_in_the_header(world, video, tmp_path):
+    assert run("--video", video, "--fov", 90, "--output", tmp_path / "t.jsonl") == 0
+    camera = read_tracks(tmp_path / "t.jsonl")[0]["camera"]
+    assert (camera["fx"], camera["origin"]) == (pytest.approx(320), "fov")
+
+
+def test_control_c_keeps_what_was_written(world, video, tmp_path, capsys, monkeypatch):
+    from tracker import pipeline
+
+    whole = pipeline.HandTracker.__call__
+
+    def interrupted(self, frame, time_s):
+        if time_s > 0.25:
+            raise KeyboardInterrupt
+        return whole(self, frame, time_s)
+
+    monkeypatch.setattr(pipeline.HandTracker, "__call__", interrupted)
+    outputs = [tmp_path / name for name in ("t.jsonl", "t.npz")]
+    assert run("--video", video, "--output", *outputs, "--overlay", tmp_path / "o.mp4") == 0
+    assert 7 <= len(read_tracks(outputs[0])[1]) <= 9
+    with np.load(outputs[1]) as data:
+        assert len(data["frame"]) == len(read_tracks(outputs[0])[1])
+    assert "stopped" in capsys.readouterr().err
+
+
+def test_a_mirrored_feed_is_written_turned_back(world, video, tmp_path):
+    flip = [read_tracks_of(world, video, tmp_path, *extra) for extra in ((), ("--mirrored",))]
+    assert "mirrored" not in flip[0]
+    assert flip[1]["mirrored"] is True
+
+
+def read_tracks_of(world, video, folder, *extra):
+    assert run("--video", video, "--output", folder / "t.jsonl", *extra) == 0
+    return read_tracks(folder / "t.jsonl")[0]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (), ("--video",), ("--video", "a", "--webcam"), ("--demo", "--hands", "0"), ("--demo", "--hands", "two"),
+        ("--demo", "--output", "t.xml"), ("--demo", "--overlay", "o.avi"), ("--demo", "--fov", "0"), ("--demo", "--nonsense"),
+        ("--demo", "--camera", "c.json", "--fov", "60"), ("--webcam", "x"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_exit_code_two(arguments, capsys):
+    with pytest.raises(SystemExit) as raised:
+        cli.main(list(arguments))
+    assert raised.value.code == 2
+    assert "usage: tracker" in capsys.readouterr().err
+
+
+def test_help_answers_at_once_without_heavy_imports():
+    heavy = ["numpy", "cv2", "numba", "tensorflow", "keras", "openvino", "onnxruntime", "scipy"]
+    program = f"""
+import sys
+from tracker.cli import main
+try: main(["--help"])
+except SystemExit as stop: assert stop.code == 0
+print("loaded:", [name for name in {heavy} if name in sys.modules])
+"""
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "--webcam" in done.stdout
+    assert "loaded: []" in done.stdout
+    assert time.perf_counter() - started < 5
+
+
+def test_train_detector_is_forwarded(capsys):
+    with pytest.raises(SystemExit) as raised:
+        cli.main(["train-detector", "--help"])
+    assert raised.value.code == 0
+    assert "--mix" in capsys.readouterr().out
+
+
+def test_the_overlay_draws_over_a_copy(tmp_path):
+    from tracker.overlay import draw_hands
+
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((9, 9, 3), np.uint8))
+    image = read_image(tmp_path / "a.png")
+    assert draw_hands(image, []) is not image
