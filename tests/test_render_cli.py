@@ -111,3 +111,18 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path, monkeypatch, 
     assert run("--n", 2, "--o", tmp_path / "out") == 0
     assert "stopped after 1 of 2; the same command goes on" in capsys.readouterr().out
     assert len(synth_hands.read(tmp_path / "out")) == 1
+
+
+def test_a_hand_from_a_file(shared_data, tmp_path):
+    mesh = shared_data / "meshes" / "webxr_hand" / "right.glb"
+    assert run("--n", 2, "--o", tmp_path / "out", "--mesh", mesh) == 0
+    frames = synth_hands.read(tmp_path / "out")
+    lengths = [np.linalg.norm(frames[i].joints_mm[9] - frames[i].joints_mm[0]) for i in range(2)]
+    np.testing.assert_allclose(lengths, 91.7, atol=0.1)
+
+
+def test_a_file_that_is_no_hand(tmp_path):
+    (tmp_path / "mesh.glb").write_text("no")
+    with pytest.raises(HandposeError, match=r"mesh\.glb"):
+        run("--n", 2, "--o", tmp_path / "out", "--mesh", tmp_path / "mesh.glb")
+    assert not (tmp_path / "out").exists()

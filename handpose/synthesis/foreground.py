@@ -13,6 +13,7 @@ from handpose.rotation import exp_so3
 from handpose.skeleton import M0, Side, Skeleton
 from handpose.synthesis import viewpoints
 from handpose.synthesis.poses import Grip, PoseSampler
+from handpose.synthesis.render_hand import Look, render_hand
 
 CANVAS = 1.95  # canvas side in crop sides: holds the most jittered crop at any roll
 RELIEF_ZERO = 128  # relief value of M0's own depth, 1 per mm; 0 where there is nothing
@@ -56,8 +57,6 @@ def render_foreground(
     rng: np.random.Generator, poses: PoseSampler, mesh, skeleton: Skeleton, size: int, supersample: int = 2
 ) -> Foreground:
     """Draw a pose, a view and a look, and render them on a canvas of `size` px."""
-    from handpose.synthesis.render_hand import Look, render_hand
-
     drawn = poses.sample(rng, skeleton)
     camera_from_wrist, distance = viewpoints.sample_view(rng)
     pose = viewpoints.place(skeleton, drawn.angles_rad, camera_from_wrist, np.array([0, 0, distance]))

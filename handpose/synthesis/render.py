@@ -19,7 +19,9 @@ from handpose.errors import HandposeError
 from handpose.kinematics import HandPose, forward_kinematics
 from handpose.skeleton import Skeleton
 from handpose.synthesis import viewpoints
+from handpose.synthesis.gltf import load_hand
 from handpose.synthesis.poses import PoseSampler
+from handpose.synthesis.render_hand import Look, render_hand, sample_shape
 
 _FRAME = 3  # the chance of frames, apart from that of training items
 _SHEET, _SHEET_COLUMNS, _THUMBNAIL = 40, 8, (160, 120)
@@ -68,12 +70,10 @@ class HandRenderer:
     def __init__(self, seed: int, mesh_file: Path | None = None):
         """`mesh_file` is a glTF hand. Raises HandposeError where it cannot be used."""
         self.seed, self.poses = seed, PoseSampler()
-        self.mesh = _load_mesh(mesh_file) if mesh_file else None
+        self.mesh = load_hand(mesh_file) if mesh_file else None
 
     def frame(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Give what `synth_hands.write` takes: colour, alpha, on_depth, depth_mm, joints_mm in the depth camera's frame."""
-        from handpose.synthesis.render_hand import Look, sample_shape
-
         rng = np.random.default_rng((self.seed, _FRAME, index))
         mesh, skeleton = self.mesh or sample_shape(rng)
         pose, look = self._pose(rng, skeleton), Look.sample(rng)
@@ -98,22 +98,11 @@ class HandRenderer:
         return viewpoints.place(skeleton, drawn.angles_rad, camera_from_wrist, middle)
 
 
-def _load_mesh(path: Path):
-    """Read a glTF hand as (HandMesh, Skeleton), a left one."""
-    try:
-        from handpose.synthesis.gltf import load_hand
-    except ModuleNotFoundError as error:
-        raise HandposeError(f"--mesh {path}: this build reads no glTF hands; leave --mesh out") from error
-    return load_hand(path)
-
-
 def _whole_picture(mesh, skeleton: Skeleton, pose: HandPose, look, camera: Camera) -> tuple[np.ndarray, ...]:
     """Render a 640x480 picture: colour on green (480, 640, 3), alpha and depth_mm (480, 640), joints_mm (21, 3).
 
     A coarse look finds where the hand is; only a square about it is rendered in full.
     """
-    from handpose.synthesis.render_hand import render_hand
-
     side = max(SIZE_PX)
     coarse = replace(camera, size_px=(side, side)).scaled_to((side // _COARSE, side // _COARSE))
     rows, columns = np.nonzero(
