@@ -1,4 +1,4 @@
-"""Reading pictures of any kind as RGB uint8, with the rotation that EXIF asks for."""
+"""Reading pictures of any kind as RGB uint8, with the rotation that EXIF asks for; and writing them."""
 
 from __future__ import annotations
 
@@ -26,3 +26,11 @@ def read_image(path: Path) -> np.ndarray:
         raise HandposeError(f"{path}: no such file") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise HandposeError(f"{path}: not a readable picture ({error})") from error
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Write a picture (H, W, 3) RGB uint8, its kind by the extension. Raises HandposeError where that cannot be done."""
+    try:
+        Image.fromarray(image).save(path)
+    except (OSError, ValueError) as error:
+        raise HandposeError(f"{path}: cannot be written ({error})") from error

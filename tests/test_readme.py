@@ -1,0 +1,93 @@
+"""Every command of the README is run or parsed, and its Python lines are run."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+COMMANDS = ("tracker", "regnet", "handpose")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def shell_lines() -> list[list[str]]:
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def parsed(words: list[str]) -> bool:
+    """Whether a command's own parser takes its options; it stops before any work."""
+    import importlib
+
+    module = importlib.import_module(f"{words[0]}.cli")
+    try:
+        module.main([*words[1:], "--help"])
+    except SystemExit as stopped:
+        return stopped.code == 0
+    return False
+
+
+def test_commands_are_known():
+    """Each line of the README is one of these kinds, so that none goes unchecked."""
+    kinds = [words[0] for words in shell_lines()]
+    assert set(kinds) <= {"make", "python", ".venv/bin/python", *COMMANDS}
+    assert len(kinds) > 15
+
+
+def test_make_targets_exist():
+    wanted = {words[1] for words in shell_lines() if words[0] == "make"}
+    assert {"demo", "test"} <= wanted
+    for target in wanted:
+        subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_files_that_the_install_lines_name_exist():
+    for words in shell_lines():
+        if words[0].endswith("python"):
+            for word in words[1:]:
+                if re.fullmatch(r"[\w./-]+\.(py|lock)", word):
+                    assert (ROOT / word).exists(), word
+
+
+@pytest.mark.parametrize("line", [" ".join(w) for w in shell_lines() if w[0] in COMMANDS or w[1:2] == ["tracker.py"]])
+def test_commands_parse(line, monkeypatch, capsys):
+    words = shlex.split(line)
+    words = ["tracker", *words[2:]] if words[0] == "python" else words
+    unknown = [word for word in words if word.startswith("--")]
+    assert parsed(words)
+    text = capsys.readouterr().out
+    for option in unknown:
+        assert re.search(rf"{option}\b", text), f"{option} is no option of {' '.join(words[:2])}"
+
+
+def test_the_python_lines_run(tmp_path, monkeypatch, shared_data):
+    weights = ROOT / "regnet" / "weights" / "regnet_light.onnx"
+    if not weights.exists():
+        pytest.skip("no shipped weights yet")
+    monkeypatch.chdir(tmp_path)
+    import cv2
+
+    capture = cv2.VideoCapture(str(shared_data / "video" / "counting.mp4"))
+    writer = cv2.VideoWriter("clip.mp4", cv2.VideoWriter_fourcc(*"mp4v"), 30, (272, 480))
+    for _ in range(12):
+        writer.write(cv2.resize(capture.read()[1], (272, 480)))
+    writer.release()
+    (code,) = blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT), "PATH": ""}
+    )
+    assert "right hand 1 tracked" in done.stdout
+
+
+def test_pictures_and_links_of_the_readme_exist():
+    for target in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+    assert "TODO" not in README
+
