@@ -13,7 +13,8 @@ from handpose.rotation import exp_so3
 from handpose.skeleton import M0, Side, Skeleton
 from handpose.synthesis import viewpoints
 from handpose.synthesis.poses import Grip, PoseSampler
-from handpose.synthesis.render_hand import Look, render_hand
+from handpose.synthesis.render_hand import Look
+from handpose.synthesis.tight import render_tight
 
 CANVAS = 1.95  # canvas side in crop sides: holds the most jittered crop at any roll
 RELIEF_ZERO = 128  # relief value of M0's own depth, 1 per mm; 0 where there is nothing
@@ -63,7 +64,7 @@ def render_foreground(
     joints_px = _SOURCE.project(forward_kinematics(skeleton, pose.to_vector()))
     crop = Crop.from_joints(_SOURCE, joints_px, size=size, margin=MARGIN * CANVAS)
     pose = viewpoints.turned(pose, crop.camera_from_crop.T)
-    result = render_hand(mesh, skeleton, pose, crop.camera, Look.sample(rng), supersample=supersample)
+    result = render_tight(mesh, skeleton, pose, crop.camera, Look.sample(rng), supersample=supersample)
     relief = np.where(result.depth_mm > 0, np.clip(result.depth_mm - result.joints_mm[M0, 2] + RELIEF_ZERO, 1, 255), 0)
     held = _held(drawn.grip, skeleton, pose, crop.camera) if drawn.grip else None
     return Foreground(

@@ -21,13 +21,13 @@ from handpose.skeleton import Skeleton
 from handpose.synthesis import viewpoints
 from handpose.synthesis.gltf import load_hand
 from handpose.synthesis.poses import PoseSampler
-from handpose.synthesis.render_hand import Look, render_hand, sample_shape
+from handpose.synthesis.render_hand import Look, sample_shape
+from handpose.synthesis.tight import render_tight
 
 _FRAME = 3  # the chance of frames, apart from that of training items
 _SHEET, _SHEET_COLUMNS, _THUMBNAIL = 40, 8, (160, 120)
 _SETTINGS, _CONTACT_SHEET = "render.json", "contact_sheet.png"
 _MARGIN_PX = 20
-_COARSE = 8  # px of the picture to one of the coarse look
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,9 +77,9 @@ class HandRenderer:
         rng = np.random.default_rng((self.seed, _FRAME, index))
         mesh, skeleton = self.mesh or sample_shape(rng)
         pose, look = self._pose(rng, skeleton), Look.sample(rng)
-        colour, alpha, _, _ = _whole_picture(mesh, skeleton, pose, look, COLOUR_CAMERA)
+        colour, alpha, _, _ = _picture(mesh, skeleton, pose, look, COLOUR_CAMERA)
         depth_pose = replace(pose, wrist_translation_mm=pose.wrist_translation_mm - COLOUR_FROM_DEPTH_MM)
-        on_depth, _, depth_mm, joints_mm = _whole_picture(mesh, skeleton, depth_pose, look, DEPTH_CAMERA)
+        on_depth, _, depth_mm, joints_mm = _picture(mesh, skeleton, depth_pose, look, DEPTH_CAMERA)
         return colour, alpha, on_depth, depth_mm, joints_mm
 
     def _pose(self, rng: np.random.Generator, skeleton: Skeleton) -> HandPose:
@@ -98,30 +98,10 @@ class HandRenderer:
         return viewpoints.place(skeleton, drawn.angles_rad, camera_from_wrist, middle)
 
 
-def _whole_picture(mesh, skeleton: Skeleton, pose: HandPose, look, camera: Camera) -> tuple[np.ndarray, ...]:
-    """Render a 640x480 picture: colour on green (480, 640, 3), alpha and depth_mm (480, 640), joints_mm (21, 3).
-
-    A coarse look finds where the hand is; only a square about it is rendered in full.
-    """
-    side = max(SIZE_PX)
-    coarse = replace(camera, size_px=(side, side)).scaled_to((side // _COARSE, side // _COARSE))
-    rows, columns = np.nonzero(
-        render_hand(mesh, skeleton, pose, coarse, look, supersample=1).alpha[: SIZE_PX[1] // _COARSE]
-    )
-    left, right = columns.min() * _COARSE - _COARSE, (columns.max() + 2) * _COARSE
-    top, bottom = rows.min() * _COARSE - _COARSE, (rows.max() + 2) * _COARSE
-    tile = int(max(right - left, bottom - top))
-    moved = replace(camera, cx=camera.cx - int(left), cy=camera.cy - int(top), size_px=(tile, tile))
-    seen = render_hand(mesh, skeleton, pose, moved, look)
-
-    inside = slice(max(top, 0), min(top + tile, SIZE_PX[1])), slice(max(left, 0), min(left + tile, SIZE_PX[0]))
-    part = slice(inside[0].start - top, inside[0].stop - top), slice(inside[1].start - left, inside[1].stop - left)
-    colour = np.full(SIZE_PX[::-1] + (3,), CHROMA, np.uint8)
-    alpha, depth_mm = np.zeros(SIZE_PX[::-1], np.uint8), np.zeros(SIZE_PX[::-1], np.float32)
-    colour[inside] = _on_green(seen.rgb[part], seen.alpha[part])
-    alpha[inside] = seen.alpha[part]
-    depth_mm[inside] = np.where(seen.alpha[part] > 127, seen.depth_mm[part], 0)
-    return colour, alpha, depth_mm, seen.joints_mm
+def _picture(mesh, skeleton: Skeleton, pose: HandPose, look: Look, camera: Camera) -> tuple[np.ndarray, ...]:
+    """Render colour on green (480, 640, 3), alpha and depth_mm (480, 640), joints_mm (21, 3)."""
+    seen = render_tight(mesh, skeleton, pose, camera, look)
+    return _on_green(seen.rgb, seen.alpha), seen.alpha, np.where(seen.alpha > 127, seen.depth_mm, 0), seen.joints_mm
 
 
 def _on_green(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
