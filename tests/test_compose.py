@@ -46,9 +46,9 @@ def test_turned_joints_project_to_the_windows_points(hands, roll, scale):
 @pytest.mark.parametrize("roll", [0.0, 0.7, -2.5])
 def test_points_and_pixels_go_to_the_same_place(hands, roll):
     hand = hands[1]
-    middle = (hand.rgba.shape[0] - 1) / 2
+    middle = (hand.size - 1) / 2
     spot = np.array([middle - 14.0, middle + 9.0])
-    rows, columns = np.mgrid[: hand.rgba.shape[0], : hand.rgba.shape[0]]
+    rows, columns = np.mgrid[: hand.size, : hand.size]
     canvas = (255 * np.exp(-((columns - spot[0]) ** 2 + (rows - spot[1]) ** 2) / 18)).astype(np.float32)
     window = Window.of(hand, SIZE, (0.05, -0.03), 1.1, roll)
     moved = window.warp(canvas, SIZE)

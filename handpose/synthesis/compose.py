@@ -29,7 +29,7 @@ class Window:
         """Take the hand's own crop, its middle moved by `shift` crop sides, its side times `scale`, the picture then turned."""
         zoom = size / (hand.crop_side_px * scale)
         linear = zoom * _turn(roll_rad)
-        middle = (hand.rgba.shape[0] - 1) / 2 + np.asarray(shift, float) * hand.crop_side_px
+        middle = (hand.size - 1) / 2 + np.asarray(shift, float) * hand.crop_side_px
         return cls(np.column_stack([linear, (size - 1) / 2 - linear @ middle]), roll_rad)
 
     @classmethod

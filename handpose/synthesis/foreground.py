@@ -34,14 +34,15 @@ class Held:
 
 @dataclass(frozen=True, eq=False)
 class Foreground:
-    """A hand with its forearm on an empty square canvas.
+    """A hand with its forearm on an empty square canvas of `size` px, of which only the part that shows it is kept.
 
-    rgba (S, S, 4) uint8, colour premultiplied by alpha; relief (S, S) uint8: depth behind M0 [mm] + RELIEF_ZERO.
     joints_px (21, 2) in the canvas, joints_mm (21, 3) in the frame of `camera`, which looks straight at the hand and sees it upright.
     """
 
-    rgba: np.ndarray
-    relief: np.ndarray
+    size: int
+    part: tuple[slice, slice]
+    part_rgba: np.ndarray
+    part_relief: np.ndarray
     joints_px: np.ndarray
     joints_mm: np.ndarray
     camera: Camera
@@ -49,9 +50,23 @@ class Foreground:
     held: Held | None
 
     @property
+    def rgba(self) -> np.ndarray:
+        """The canvas (S, S, 4) uint8, colour premultiplied by alpha."""
+        canvas = np.zeros((self.size, self.size, 4), np.uint8)
+        canvas[self.part] = self.part_rgba
+        return canvas
+
+    @property
+    def relief(self) -> np.ndarray:
+        """Depth behind M0 [mm] + RELIEF_ZERO, (S, S) uint8; 0 where there is nothing."""
+        canvas = np.zeros((self.size, self.size), np.uint8)
+        canvas[self.part] = self.part_relief
+        return canvas
+
+    @property
     def crop_side_px(self) -> float:
         """Side of the hand's unjittered crop in the canvas [px]."""
-        return self.rgba.shape[0] / CANVAS
+        return self.size / CANVAS
 
 
 def render_foreground(
@@ -65,12 +80,22 @@ def render_foreground(
     crop = Crop.from_joints(_SOURCE, joints_px, size=size, margin=MARGIN * CANVAS)
     pose = viewpoints.turned(pose, crop.camera_from_crop.T)
     result = render_tight(mesh, skeleton, pose, crop.camera, Look.sample(rng), supersample=supersample)
-    relief = np.where(result.depth_mm > 0, np.clip(result.depth_mm - result.joints_mm[M0, 2] + RELIEF_ZERO, 1, 255), 0)
+    part = _shown(result.alpha)
+    depth = result.depth_mm[part]
+    relief = np.where(depth > 0, np.clip(depth - result.joints_mm[M0, 2] + RELIEF_ZERO, 1, 255), 0).astype(np.uint8)
     held = _held(drawn.grip, skeleton, pose, crop.camera) if drawn.grip else None
     return Foreground(
-        premultiplied(result.rgb, result.alpha), relief.astype(np.uint8), result.joints_px, result.joints_mm,
+        size, part, premultiplied(result.rgb[part], result.alpha[part]), relief, result.joints_px, result.joints_mm,
         crop.camera, result.side, held,
     )  # fmt: skip
+
+
+def _shown(alpha: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns of a picture that are not empty."""
+    rows, columns = np.nonzero(alpha.any(1))[0], np.nonzero(alpha.any(0))[0]
+    if not len(rows):
+        return slice(0, 1), slice(0, 1)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def premultiplied(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -73,9 +73,10 @@ class RenderSampler:
     def foreground(self, number: int, size: int = 256) -> tuple[np.ndarray, np.ndarray, Side]:
         """Render a hand with its forearm to paste at will: rgba (size, size, 4) uint8, not premultiplied, joints_px (21, 2), side."""
         hand = self._render(number, size)
-        alpha = np.maximum(hand.rgba[..., 3:].astype(np.uint16), 1)
-        colour = np.minimum(hand.rgba[..., :3].astype(np.uint16) * 255 // alpha, 255).astype(np.uint8)
-        return np.concatenate([colour, hand.rgba[..., 3:]], axis=-1), hand.joints_px, hand.side
+        rgba = hand.rgba
+        alpha = rgba[..., 3:].astype(np.uint16)
+        colour = np.minimum(rgba[..., :3].astype(np.uint16) * 255 // np.maximum(alpha, 1), 255).astype(np.uint8)
+        return np.concatenate([colour, rgba[..., 3:]], axis=-1), hand.joints_px, hand.side
 
     def rendered(self, number: int) -> Foreground:
         """Render foreground `number`, or take it from the cache."""
