@@ -22,6 +22,7 @@ from handpose.skeleton import N_JOINTS
 
 OPSET = 17
 TOLERANCE = 1e-3
+_WORTH_HALVING = 1024  # values
 
 Arrays = dict[str, np.ndarray]
 
@@ -64,9 +65,57 @@ def write_onnx(
         return {name: tf.identity(value, name=name) for name, value in function(image).items()}
 
     graph, _ = tf2onnx.convert.from_function(named, input_signature=signature, opset=OPSET)
+    _halve(graph)
     onnx.helper.set_model_props(graph, {key: str(value) for key, value in metadata.items()})
     onnx.checker.check_model(graph)
     _write(path, graph.SerializeToString())
+
+
+def _halve(graph) -> None:
+    """Store large weights in half precision and cast them back when the file is loaded: half the size, float32 arithmetic."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in graph.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < _WORTH_HALVING:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
+    for cast in reversed(casts):
+        graph.graph.node.insert(0, cast)
+
+
+def round_weights(model) -> None:
+    """Round a model's large weights to half precision, so that its ONNX and Keras files hold the very same numbers."""
+    model.set_weights(
+        [w.astype(np.float16).astype(np.float32) if w.size >= _WORTH_HALVING else w for w in model.get_weights()]
+    )
+
+
+def save_half(model, path: Path) -> None:
+    """Save Keras weights, the large ones in half precision; loading widens them again."""
+    import h5py
+
+    model.save_weights(path)
+    with h5py.File(path, "r") as wide:
+        names: list[str] = []
+        wide.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        draft = path.with_name(f".{path.name}.part")
+        with h5py.File(draft, "w") as narrow:
+            wide.visititems(lambda name, item: _copy_group(narrow, name, item))
+            for name in names:
+                values = np.asarray(wide[name][()])
+                large = values.dtype == np.float32 and values.size >= _WORTH_HALVING
+                narrow.create_dataset(name, data=values.astype(np.float16) if large else values)
+            narrow.attrs.update(wide.attrs)
+    os.replace(draft, path)
+
+
+def _copy_group(target, name: str, item) -> None:
+    if not hasattr(item, "shape"):
+        target.require_group(name).attrs.update(item.attrs)
 
 
 def run_onnx(path: Path, images: np.ndarray) -> Arrays:
@@ -96,6 +145,7 @@ def export(run: Path, path: Path, images: np.ndarray | None = None) -> dict[str,
     if not path.parent.is_dir():
         raise HandposeError(f"{path.parent}: no such folder")
     model, config = load(run)
+    round_weights(model)
     card = _card(config)
     serve = serving_function(model)
     if images is None:
@@ -114,9 +164,8 @@ def export(run: Path, path: Path, images: np.ndarray | None = None) -> dict[str,
         draft.unlink(missing_ok=True)
 
     weights = path.with_name(path.stem + WEIGHTS_SUFFIX)
-    model.save_weights(weights)
-    card["sha256"] = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (path, weights)}
-    _write(path.with_suffix(".json"), json.dumps(card, indent=1).encode())
+    save_half(model, weights)
+    write_card(path.with_suffix(".json"), card, (path, weights))
     return found
 
 
@@ -127,6 +176,12 @@ def _card(config: dict[str, Any]) -> dict[str, Any]:
     if "sources" in card:
         card["sources"] = [Path(source).name for source in card["sources"]]
     return card
+
+
+def write_card(path: Path, card: dict[str, Any], files: tuple[Path, ...]) -> None:
+    """Write the card of exported weights: what they are, and the SHA-256 of each file."""
+    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    _write(path, json.dumps({**card, "sha256": sums}, indent=1).encode())
 
 
 def test_pattern(size: int) -> np.ndarray:
