@@ -37,7 +37,7 @@ class Camera:
         try:
             values = json.loads(Path(path).read_text())
             width, height = values["size_px"]
-            focal_and_centre = [float(values[key]) for key in ("fx", "fy", "cx", "cy")]
+            fx, fy, cx, cy = (float(values[key]) for key in ("fx", "fy", "cx", "cy"))
             distortion = tuple(float(k) for k in values.get("distortion") or ())
         except OSError as error:
             raise HandposeError(f"{path}: {error.strerror}") from error
@@ -45,10 +45,10 @@ class Camera:
             raise HandposeError(
                 f"{path}: no camera; expected JSON with fx, fy, cx, cy, size_px [width, height] ({error})"
             ) from error
-        numbers = [*focal_and_centre, *distortion]
-        if not (all(map(math.isfinite, numbers)) and min(focal_and_centre[:2]) > 0 and len(distortion) in (0, 4, 5)):
+        finite = all(map(math.isfinite, (fx, fy, cx, cy, *distortion)))
+        if not (finite and min(fx, fy) > 0 and len(distortion) in (0, 4, 5)):
             raise HandposeError(f"{path}: focal lengths must be positive, distortion 0, 4 or 5 numbers, all finite")
-        return cls(*focal_and_centre, (int(width), int(height)), distortion)
+        return cls(fx, fy, cx, cy, (int(width), int(height)), distortion)
 
     def to_dict(self) -> dict:
         """Give the content of `camera.json`."""

@@ -55,7 +55,8 @@ class Crop:
         step = side_px / 2
         cross = centre_px + np.array([[-step, 0], [step, 0], [0, -step], [0, step]])
         left, right, top, bottom = _onto_plane(camera.rays(cross), rotation)
-        side = max((np.linalg.norm(right - left) + np.linalg.norm(bottom - top)) / 2, _SMALLEST_SIDE)
+        across = float(np.linalg.norm(right - left) + np.linalg.norm(bottom - top)) / 2
+        side = max(across, _SMALLEST_SIDE)
         return cls(camera, rotation @ _roll(roll_rad), size / side, size)
 
     @property
@@ -88,7 +89,8 @@ class Crop:
         """Cut the window (size, size, 3) out of a picture (H, W, 3) uint8; what lies outside the picture is black."""
         if any(self.source.distortion):
             grid = np.stack(np.meshgrid(np.arange(self.size), np.arange(self.size)), axis=-1)
-            return cv2.remap(image, self.to_image(grid).astype(np.float32), None, cv2.INTER_LINEAR)
+            x, y = np.moveaxis(self.to_image(grid).astype(np.float32), -1, 0)
+            return cv2.remap(image, np.ascontiguousarray(x), np.ascontiguousarray(y), cv2.INTER_LINEAR)
         image_from_crop = self.source.matrix @ self.camera_from_crop @ np.linalg.inv(self.camera.matrix)
         image, image_from_crop = self._shrunk(image, image_from_crop)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

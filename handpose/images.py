@@ -17,11 +17,11 @@ def read_image(path: Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as picture:
-            picture = ImageOps.exif_transpose(picture)
-            if picture.mode.startswith("I"):  # 16 bits: Pillow would clip them
-                deep = np.asarray(picture).astype(np.float32)
+            upright = ImageOps.exif_transpose(picture)
+            if upright.mode.startswith("I"):  # 16 bits: Pillow would clip them
+                deep = np.asarray(upright).astype(np.float32)
                 return np.repeat((deep / 257).round().clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
-            return np.array(picture.convert("RGB"))
+            return np.array(upright.convert("RGB"))
     except FileNotFoundError as error:
         raise HandposeError(f"{path}: no such file") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -20,7 +20,8 @@ class Letterbox:
     def of(cls, width: int, height: int, size: int) -> Letterbox:
         """Fit a picture of `width` x `height` px centred into `size` px."""
         scale = size / max(width, height)
-        return cls(scale, tuple((size - scale * extent) / 2 + 0.5 * scale - 0.5 for extent in (width, height)), size)
+        left, top = ((size - scale * extent) / 2 + 0.5 * scale - 0.5 for extent in (width, height))
+        return cls(scale, (left, top), size)
 
     def warp(self, image: np.ndarray) -> np.ndarray:
         """Draw the picture (H, W, 3) into the square (size, size, 3); the bars are black."""

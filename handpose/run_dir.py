@@ -6,10 +6,11 @@ import csv
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from handpose.errors import HandposeError
 
+Config = TypeVar("Config")
 CONFIG_NAME = "config.json"
 LOSSES_NAME = "losses.csv"
 
@@ -22,6 +23,11 @@ def atomic_write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+def restored(kind: type[Config], stored: dict[str, Any]) -> Config:
+    """Make a configuration dataclass of what config.json holds: its lists were tuples."""
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
 
 
 class RunDir:

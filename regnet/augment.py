@@ -50,7 +50,8 @@ def random_look(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     image = (np.clip(x, 0, 1) * 255).astype(np.uint8)
     if rng.random() < 0.25:
         quality = int(rng.uniform(20, 90))
-        image = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
     return image
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from handpose.heatmap import HEATMAP_SIZE
 from handpose.skeleton import N_JOINTS
 
-Item = dict[str, np.ndarray]
+Item = dict[str, Any]  # arrays, and float32 numbers where a target has no axis
 RIGHT_SHARE = 0.25  # of the items, mirrored to teach the side
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ class Task:
 
     model: Any
     losses: Callable[[Any, Any], dict]
-    batches: Callable[[int], Iterator[dict]]
+    batches: Callable[[int], Generator[dict, None, None]]
     evaluate: Callable[[Any, int], float]
 
 
@@ -55,7 +55,7 @@ def run_loop(
     optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=WEIGHT_DECAY, clipnorm=CLIP_NORM)
     step_function = backend.make_train_step(model, task.losses, optimizer)
     average = checkpoint.MovingAverage(model)
-    state = {"step": 0, "seconds": 0.0, "best": -1e9}
+    state: dict[str, Any] = {"step": 0, "seconds": 0.0, "best": -1e9}
     if resume:
         state = checkpoint.restore(folder.path, model, average, optimizer)
         folder.rewind(state["step"])

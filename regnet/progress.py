@@ -23,7 +23,9 @@ class HeldOut:
 
     def __init__(self, folders: Sequence[str], size: int):
         self.size = size
-        crops = [_crop(sample, size) for folder in folders for sample in photos.read(Path(folder), "held_out")]
+        crops = [
+            _crop(sample, size) for folder in folders for sample in photos.read(Path(folder), "held_out").samples()
+        ]
         self.images = np.array([image for image, _ in crops])
         self.joints_px = np.array([joints for _, joints in crops])
 

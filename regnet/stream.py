@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class BatchMaker:
         data = shared_data()
         backgrounds = Backgrounds(data / "backgrounds" if data else None)
         self.photos = {str(folder): PhotoCrops([folder], "train", backgrounds, config.size) for folder in folders}
-        self.renders = None
+        self.renders: Any = None
         if RENDER in config.sources:
             from regnet.render_items import RenderItems
 
@@ -61,7 +61,9 @@ class BatchMaker:
         return self.photos[source].item(rng)
 
 
-def stream(maker: Callable[[Any], Any], config: Any, first_step: int = 0) -> Iterator[dict[str, np.ndarray]]:
+def stream(
+    maker: Callable[[Any], Any], config: Any, first_step: int = 0
+) -> Generator[dict[str, np.ndarray], None, None]:
     """Yield `maker(config).batch(step)` for steps from `first_step` on, without end, from a process that stops with the iterator.
 
     Raises HandposeError with the worker's own words where it fails.

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from handpose.errors import HandposeError
-from handpose.run_dir import RunDir
+from handpose.run_dir import RunDir, restored
 from regnet.loop import LoopConfig, Task, run_loop
 
 
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     """Start or continue the run that the options describe."""
     if args.resume:
         folder, stored = RunDir.resume(Path(args.o))
-        config = TrainConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()})
+        config = restored(TrainConfig, stored)
     else:
         config = _config(args)
         folder = RunDir.create(Path(args.o), asdict(config))

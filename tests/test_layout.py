@@ -80,5 +80,8 @@ def test_help_is_instant(command):
 def test_wheels_hold_the_packages_and_nothing_else():
     from setuptools import find_packages
 
-    found = {name.split(".")[0] for name in find_packages(str(ROOT), include=["handpose*", "geocongan*", "regnet*", "tracker*"])}
+    found = {
+        name.split(".")[0]
+        for name in find_packages(str(ROOT), include=["handpose*", "geocongan*", "regnet*", "tracker*"])
+    }
     assert found == set(ALLOWED)

@@ -81,7 +81,11 @@ def test_the_python_lines_run(tmp_path, monkeypatch, shared_data):
     writer.release()
     (code,) = blocks("python")
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT), "PATH": ""}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
     )
     assert "right hand 1 tracked" in done.stdout
 
@@ -90,4 +94,3 @@ def test_pictures_and_links_of_the_readme_exist():
     for target in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
         assert (ROOT / target).exists(), target
     assert "TODO" not in README
-

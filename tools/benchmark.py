@@ -1,6 +1,6 @@
 """`make bench`: milliseconds per stage and end to end on a clip, beside a ResNet50 in the same run, and the training streams' rates.
 
-    python tools/benchmark.py [--video FILE] [--frames N] [--json FILE] [--no-training]
+python tools/benchmark.py [--video FILE] [--frames N] [--json FILE] [--no-training]
 """
 
 from __future__ import annotations
@@ -57,9 +57,11 @@ def tracking(clip: Path, frames: int) -> Figures:
             if frame is None:
                 break
             decoded = time.perf_counter()
-            tracker(frame.image, frame.time_s)
+            tracker(frame.image, frame.time_s or 0.0)
             end = time.perf_counter()
-            rows.append({"decode": decoded - start, "whole": end - start} | {k: v / 1000 for k, v in tracker.stage_ms.items()})
+            rows.append(
+                {"decode": decoded - start, "whole": end - start} | {k: v / 1000 for k, v in tracker.stage_ms.items()}
+            )
     figures = {"frames": float(len(rows))}
     for stage in ("decode", "detect", "regnet", "fit", "whole"):
         values = np.array([row.get(stage, 0.0) for row in rows[_WARM_UP:]])
@@ -74,10 +76,12 @@ def networks(with_keras: bool) -> Figures:
     from regnet.predictor import DEFAULT_WEIGHTS as REGNET
     from tracker.detector import DEFAULT_WEIGHTS as DETECTOR
 
-    figures = {}
+    figures: Figures = {}
     for name, path in (("regnet_network", REGNET), ("detector_network", DETECTOR)):
         network = load_network(path)
-        image = np.random.default_rng(0).integers(0, 256, (1, network.input_size, network.input_size, 3), dtype=np.uint8)
+        image = np.random.default_rng(0).integers(
+            0, 256, (1, network.input_size, network.input_size, 3), dtype=np.uint8
+        )
         figures |= _percentiles(name, _times(lambda network=network, image=image: network(image), 150))
     if with_keras:
         network = _resnet50()

@@ -62,8 +62,8 @@ def main() -> None:
         seen = render_hand(mesh, skeleton, pose, square, look)
         share = seen.alpha[..., None] / 255
         picture = seen.rgb * share + background * (1 - share) + rng.normal(0, 1.5, seen.rgb.shape)
-        picture = cv2.GaussianBlur(picture, (0, 0), 0.6).clip(0, 255).astype(np.uint8)[top : top + SIZE_PX[1]]
-        writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        sharp = cv2.GaussianBlur(picture, (0, 0), 0.6).clip(0, 255).astype(np.uint8)[top : top + SIZE_PX[1]]
+        writer.write(cv2.cvtColor(sharp, cv2.COLOR_RGB2BGR))
         joints_mm.append(seen.joints_mm)
         joints_px.append(camera.project(seen.joints_mm))
         poses.append(pose.to_vector())

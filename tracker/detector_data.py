@@ -62,7 +62,8 @@ class SceneMaker:
         """Make scene `number` and its targets."""
         size = self.config.size
         canvas = self.backgrounds.sample(rng, size)
-        known, hands = np.full((size, size), 255, np.uint8), []
+        known = np.full((size, size), 255, np.uint8)
+        hands: list[SceneHand] = []
         if rng.random() < 0.35:
             draw_person(
                 canvas, rng.uniform((0.1 * size, 0.1 * size), (0.9 * size, 0.7 * size)), _some(rng, 14, 100), rng
@@ -193,9 +194,9 @@ def _clutter(canvas: np.ndarray, hands: list[SceneHand], rng: np.random.Generato
     skin = skin_colour(rng)
     blob = np.zeros((size, size), np.float32)
     cv2.ellipse(blob, centre.astype(int).tolist(), half.astype(int).tolist(), rng.uniform(0, 180), 0, 360, 1.0, -1)
-    blob = cv2.GaussianBlur(blob, (0, 0), rng.uniform(0.5, 3))[..., None]
+    soft = cv2.GaussianBlur(blob, (0, 0), rng.uniform(0.5, 3))[..., None]
     shade = cv2.resize(rng.normal(0, 14, (6, 6)).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
-    return np.clip(canvas * (1 - blob) + (skin + shade[..., None]) * blob, 0, 255).astype(np.uint8)
+    return np.clip(canvas * (1 - soft) + (skin + shade[..., None]) * soft, 0, 255).astype(np.uint8)
 
 
 def _pictures(folder: Path, split: photos.Split) -> list[Picture]:

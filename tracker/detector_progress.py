@@ -57,7 +57,12 @@ class HeldOutScenes:
             for i, image in enumerate(batch["image"]):
                 maps = {name: batch[name][i] for name in ("centre", "box", "offset", "roll", "left")}
                 self.images.append(image)
-                self.hands.append([SceneHand(d.centre_px, d.side_px, d.roll_rad, d.left > 0.5) for d in decode_maps(maps, self.size, 0.999)])
+                self.hands.append(
+                    [
+                        SceneHand(d.centre_px, d.side_px, d.roll_rad, d.left > 0.5)
+                        for d in decode_maps(maps, self.size, 0.999)
+                    ]
+                )
                 self.doubt.append(batch["known"][i, ..., 0] == 0)
 
     def evaluate(self, model, folder: RunDir, step: int, log: Callable[[str], None]) -> float:
@@ -77,10 +82,14 @@ class HeldOutScenes:
                     rolls.append(abs(np.arctan2(np.sin(turn), np.cos(turn))))
             false += sum(not any(_matches(d, hand) for hand in hands) and not _doubtful(d, doubt) for d in detections)
         mean = {
-            "recall": np.mean(recall), "side right": np.mean(sides or [0]), "log size error": np.mean(sizes or [9]),
+            "recall": np.mean(recall), "side right": np.mean(sides or [False]), "log size error": np.mean(sizes or [9]),
             "roll error rad": np.median(rolls or [9]), "false per picture": false / len(self.images),
         }  # fmt: skip
-        log(f"step {step}, held-out people: " + ", ".join(f"{k} {v:.3f}" for k, v in mean.items()) + f" (n={len(recall)})")
+        log(
+            f"step {step}, held-out people: "
+            + ", ".join(f"{k} {v:.3f}" for k, v in mean.items())
+            + f" (n={len(recall)})"
+        )
         self._draw(found, folder.path / f"held_out_{step:06d}.jpg")
         return float(mean["recall"] + 0.5 * mean["side right"] - mean["false per picture"])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from handpose.rotation import exp_so3, log_so3
@@ -20,7 +22,9 @@ class OneEuro:
 
     def reset(self) -> None:
         """Forget the past."""
-        self._value = self._raw = self._speed = None
+        self._value: Any = None
+        self._raw: Any = None
+        self._speed: Any = None
         self._time_s = 0.0
 
     def __call__(self, value: np.ndarray, time_s: float) -> np.ndarray:

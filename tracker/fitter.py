@@ -83,6 +83,7 @@ class HandFitter:
         return solution
 
     def _expected(self, dt: float) -> np.ndarray:
+        assert self._last is not None
         return self._last.vector + self._velocity * dt
 
     def _problem(self, observed, weight, relative, confidence, expected, weight_temporal) -> Problem:
@@ -100,7 +101,9 @@ class HandFitter:
         renewed[3:6] = log_so3(palm_rotation(self.skeleton, relative))
         renewed = _same_turn(renewed, expected)
         renewed[:3] = 0
-        place = translation(self._pinhole, forward_kinematics(self.skeleton, renewed), problem.observed_px, problem.weight_2d)
+        place = translation(
+            self._pinhole, forward_kinematics(self.skeleton, renewed), problem.observed_px, problem.weight_2d
+        )
         renewed[:3] = expected[:3] if place is None else place
         starts = [expected, renewed]
         return starts[int(np.argmin([energy_of(self.skeleton, problem, start)[0] for start in starts]))]

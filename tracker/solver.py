@@ -46,7 +46,7 @@ def solve(skeleton: Skeleton, problem: Problem, start: np.ndarray, max_steps: in
     if not finite:
         safe = np.nan_to_num(start, nan=0.0, posinf=0.0, neginf=0.0)
         return _solution(skeleton, safe, np.inf, 0, Status.FAILED, np.eye(26) * 1e6)
-    vector, energy, steps, code, matrix = _minimise(*arrays, np.array(start, float), max_steps)
+    vector, energy, steps, code, matrix = _minimise(*arrays, np.array(start, float), max_steps)  # type: ignore[call-arg]
     status = Status.CONVERGED if code == 1 else Status.STEPS_USED if code == 0 else Status.FAILED
     if not problem.weight_2d.any() and not problem.weight_3d.any():
         status = Status.NOTHING_SEEN
@@ -59,7 +59,7 @@ def solve(skeleton: Skeleton, problem: Problem, start: np.ndarray, max_steps: in
 
 def energy_of(skeleton: Skeleton, problem: Problem, vector: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """Energy, gradient (26,) and matrix (26, 26), compiled; equal to `tracker.energy.normal_equations`."""
-    return _normal_equations(*_arrays(skeleton, problem), np.asarray(vector, float))
+    return _normal_equations(*_arrays(skeleton, problem), np.asarray(vector, float))  # type: ignore[call-arg]
 
 
 def warm_up() -> None:
@@ -106,7 +106,9 @@ def _add(gradient, matrix, error, row, scale):
 
 
 @njit(cache=True)
-def _normal_equations(offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, vector):
+def _normal_equations(
+    offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, vector
+):
     joints, jacobian = fk_and_jacobian(offsets, axes, vector)
     energy, gradient, matrix = 0.0, np.zeros(26), np.zeros((26, 26))
     rows, errors = np.zeros((3, 26)), np.zeros(3)
@@ -182,7 +184,9 @@ def _descend(matrix, gradient, damping):
 
 
 @njit(cache=True)
-def _minimise(offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, vector, max_steps):
+def _minimise(
+    offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, vector, max_steps
+):
     """Levenberg-Marquardt; code 1 converged, 0 steps used up, -1 failed."""
     damping = _DAMPING
     energy, gradient, matrix = _normal_equations(

@@ -1,6 +1,6 @@
 """`tracker train-detector`: learn to find hands in whole pictures.
 
-    tracker train-detector --i photos/hands_subhih photos/hands_dguzk render --minutes 30 --o runs/detector
+tracker train-detector --i photos/hands_subhih photos/hands_dguzk render --minutes 30 --o runs/detector
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from handpose.errors import HandposeError
-from handpose.run_dir import RunDir
+from handpose.run_dir import RunDir, restored
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="continue the run in --o")
     parser.add_argument("--input", type=int, default=192, help="side of the square that the network sees [px]")
     parser.add_argument("--steps", type=int, default=0, help="stop after so many steps")
-    parser.add_argument("--minutes", type=float, default=0.0, help="stop after so much time (default 30 without --steps)")
+    parser.add_argument(
+        "--minutes", type=float, default=0.0, help="stop after so much time (default 30 without --steps)"
+    )
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--lr", type=float, default=2e-3, help="highest learning rate (AdamW, cosine decay)")
     parser.add_argument("--precision", choices=("float32", "mixed_bfloat16", "mixed_float16"), default="float32")
@@ -54,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
     """Start or continue the run that the options describe, and export what it learnt."""
     if args.resume:
         folder, stored = RunDir.resume(Path(args.o))
-        config = DetectorConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()})
+        config = restored(DetectorConfig, stored)
     else:
         config = _config(args)
         folder = RunDir.create(Path(args.o), asdict(config))
@@ -77,9 +79,7 @@ def _config(args: argparse.Namespace) -> DetectorConfig:
     )  # fmt: skip
 
 
-def train(
-    config: DetectorConfig, folder: RunDir, resume: bool = False, log: Callable[[str], None] = print
-) -> bool:
+def train(config: DetectorConfig, folder: RunDir, resume: bool = False, log: Callable[[str], None] = print) -> bool:
     """Train to the end of the configuration's steps or minutes; say whether the end was reached (`regnet.loop.run_loop`)."""
     import keras
 

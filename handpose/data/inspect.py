@@ -29,10 +29,12 @@ def run(args: argparse.Namespace) -> None:
 
     dataset = open_dataset(args.i)
     total = len(dataset)
-    looked_at = np.unique(np.linspace(0, total - 1, min(args.n or total, total)).astype(int)) if total else []
-    sides, problems, tiles = Counter(), [], []
-    shown = {int(i) for i in looked_at[:: max(1, len(looked_at) // _SHOWN)][:_SHOWN]} if total else set()
-    for index in map(int, looked_at):
+    looked_at = np.unique(np.linspace(0, total - 1, min(args.n or total, total)).astype(int)).tolist() if total else []
+    sides: Counter[str] = Counter()
+    problems: list[str] = []
+    tiles: list[np.ndarray] = []
+    shown = set(looked_at[:: max(1, len(looked_at) // _SHOWN)][:_SHOWN])
+    for index in looked_at:
         try:
             sample = dataset[index]
             image = sample.image

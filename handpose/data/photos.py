@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -63,6 +64,10 @@ class PhotoSet:
 
     def __len__(self) -> int:
         return len(self._hands)
+
+    def samples(self) -> Iterator[Sample]:
+        """Go through all labelled hands."""
+        return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> Sample:
         photo, hand = self._hands[index]

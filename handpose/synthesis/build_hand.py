@@ -5,6 +5,8 @@ Thicknesses are typical adult ones for |W-M0| = 94.7 mm, scaled with the skeleto
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 
 from handpose.skeleton import BASES, DEFAULT_SCALE_MM, Skeleton
@@ -50,33 +52,29 @@ class _Solid:
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         palm = self._palm(points)
-        fingers = None
-        for finger in range(5):
-            one = _smooth_union(self._finger(points, finger), palm, 0.8 * _BLEND_MM * self.size)
-            fingers = one if fingers is None else _smooth_union(fingers, one, 1.5 * self.size)
-        return fingers
+        fingers = [
+            _smooth_union(self._finger(points, finger), palm, 0.8 * _BLEND_MM * self.size) for finger in range(5)
+        ]
+        return reduce(lambda a, b: _smooth_union(a, b, 1.5 * self.size), fingers)
 
     def _finger(self, points: np.ndarray, finger: int) -> np.ndarray:
         chain, radii = self.joints[BASES[finger] : BASES[finger] + 4].copy(), self.radii[finger]
         direction = (chain[3] - chain[2]) / np.linalg.norm(chain[3] - chain[2])
         chain[3] = chain[3] - 0.6 * radii[3] * direction  # the tip joint lies under the nail's end, not at the skin
-        distance = None
-        for i in range(3):
-            bone = _round_cone(points, chain[i], chain[i + 1], radii[i], radii[i + 1])
-            distance = bone if distance is None else _smooth_union(distance, bone, 1.5)
-        return distance
+        bones = [_round_cone(points, chain[i], chain[i + 1], radii[i], radii[i + 1]) for i in range(3)]
+        return reduce(lambda a, b: _smooth_union(a, b, 1.5), bones)
 
     def _palm(self, points: np.ndarray) -> np.ndarray:
         size = self.size
         flat = points * (1.0, 1.0, 1.12)  # a palm is a little wider than thick
-        distance = None
+        bones = []
         for finger in range(5):
             root = np.array([-_WRIST_SPREAD_MM[finger] * size, 4.0, 0.0])
             base = self.joints[BASES[finger]]
             if finger == 0:
                 root, base = root + (0, 4.0, 2.0), base + (0, 0, 1.0)
-            bone = _round_cone(flat, root, base, 13.0 * size, self.radii[finger][0] * 1.08)
-            distance = bone if distance is None else _smooth_union(distance, bone, 7.0 * size)
+            bones.append(_round_cone(flat, root, base, 13.0 * size, self.radii[finger][0] * 1.08))
+        distance = reduce(lambda a, b: _smooth_union(a, b, 7.0 * size), bones)
         thumb, index, little = (self.joints[BASES[finger]] for finger in (0, 1, 4))
         ball = _round_cone(
             points, 0.75 * thumb + (4, 0, 7 * size), 0.55 * thumb + 0.45 * index + (5, 0, 4 * size), 14 * size, 8 * size
