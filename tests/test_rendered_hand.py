@@ -53,7 +53,7 @@ def test_the_hand_is_closed_and_of_human_size(hand):
     inner = mesh.triangles[(mesh.vertices_mm[mesh.triangles][..., 1] > -300).all(1)]
     edges = np.sort(np.concatenate([inner[:, [0, 1]], inner[:, [1, 2]], inner[:, [2, 0]]]), axis=1)
     kinds, counts = np.unique(edges, axis=0, return_counts=True)
-    assert (counts[(mesh.vertices_mm[kinds][..., 1] > -280).all(1)] % 2 == 0).all(), (
+    assert (counts[(mesh.vertices_mm[kinds][..., 1] > -250).all(1)] % 2 == 0).all(), (
         "an edge with one triangle is a gap"
     )
     assert 500e3 < volume(mesh.vertices_mm, mesh.triangles) < 1200e3  # [mm^3], with the forearm
