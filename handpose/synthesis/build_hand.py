@@ -30,8 +30,8 @@ def build_hand(skeleton: Skeleton, thickness: float = 1.0) -> HandMesh:
         raise ValueError("meshes are built for left hands and mirrored")
     solid = _Solid(skeleton, thickness * skeleton.scale_mm / DEFAULT_SCALE_MM)
     joints = skeleton.rest_joints_mm
-    low = np.array([joints[:, 0].min() - 22, _FOREARM_TO, -34.0])
-    high = joints.max(0) + (22.0, 20.0, 40.0)
+    low = np.array([joints[:, 0].min() - 22, _FOREARM_TO, -48.0])
+    high = joints.max(0) + (22.0, 20.0, 48.0)
     vertices, triangles = surface_nets(lambda points: solid(_unsqueezed(points)), low, high, CELL_MM)
     return HandMesh.skinned(skeleton, _unsqueezed(vertices), triangles, solid.radii)
 
