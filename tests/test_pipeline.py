@@ -127,7 +127,7 @@ def test_a_given_side_is_not_voted_on():
 def test_the_detector_rests_while_hands_are_tracked():
     world = World([Hand("right", lambda i: moving_hand(i, 0, 20))])
     tracked(world, range(60), hands=1)
-    assert world.detections == [0]
+    assert set(world.detections) == {0}
     world.detections.clear()
     tracked(world, range(60), hands=2)
     assert 3 <= len(world.detections) <= 7

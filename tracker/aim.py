@@ -25,5 +25,5 @@ def crop_side_px(crop: Crop) -> float:
 
 
 def hand_score(prediction: Prediction) -> float:
-    """How sure it is that a crop shows a hand whose joints were found, 0..1: presence, held down by doubtful joints."""
-    return float(prediction.presence * min(1.0, 0.25 + 1.5 * float(np.mean(prediction.confidence))))
+    """How sure it is that a crop shows a hand whose joints were found, 0..1: presence and the joints' confidence both have to be high."""
+    return float(np.sqrt(prediction.presence * prediction.confidence.mean()))

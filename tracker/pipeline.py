@@ -18,11 +18,13 @@ from tracker.detector import Detection
 from tracker.hand import State, TrackedHand
 from tracker.load import load_detector, load_predictor
 from tracker.recognise import SIDES, FindHands, Predictor, Sight, ask_both_ways, recognise, same_hand
+from tracker.search import look_everywhere, look_in_part, n_parts, without_doubles
 from tracker.track import Track
 
-STILL_THERE = 0.3  # a tracked hand stays tracked while RegNet is at least so sure of it
+STILL_THERE = 0.4  # a tracked hand stays tracked while RegNet is at least so sure of it
 _REMEMBER_S = 3.0  # a hand that comes back within this time keeps its identity
 _DETECT_EVERY = 10  # frames between looks for a further hand while a slot is free
+_FEW, _MANY = 2, 8  # detections beyond the hands wanted that RegNet looks at, in a video and in a picture
 _COVERS = 0.5  # a detection nearer to a tracked hand than this, in sides of the larger, is that hand
 
 
@@ -67,7 +69,7 @@ class HandTracker:
         """Forget all hands; the next gets id 1."""
         self._tracks: list[Track] = []
         self._lost: list[Track] = []
-        self._next_number, self._since_detection = 1, 0
+        self._next_number, self._since_detection, self._glances = 1, 0, -1
 
     def __call__(self, frame_rgb: np.ndarray, time_s: float) -> list[TrackedHand]:
         """Track through a frame (H, W, 3) RGB uint8 taken at `time_s` [s]; the hands tracked or carried on, by id."""
@@ -81,7 +83,8 @@ class HandTracker:
                     track.miss(time_s)
         self._drop_doubles()
         if self._should_detect():
-            for sight in self._sights(image, camera, self._free_slots()):
+            slots = self._free_slots()
+            for sight in self._sights(image, camera, slots, self._glance, slots + _FEW):
                 self._welcome(sight, camera, time_s)
         self._let_go(time_s)
         return [track.hand() for track in sorted(self._tracks, key=lambda track: track.number)]
@@ -91,7 +94,11 @@ class HandTracker:
         self.reset()
         self.stage_ms = {"detect": 0.0, "regnet": 0.0, "fit": 0.0}
         image, camera = self._prepared(image_rgb)
-        for sight in self._sights(image, camera, self.hands, passes=3):
+
+        def find(whole: np.ndarray) -> list[Detection]:
+            return look_everywhere(whole, self.detector)
+
+        for sight in self._sights(image, camera, self.hands, find, self.hands + _MANY, passes=3):
             self._welcome(sight, camera, 0.0)
         return [track.hand() for track in self._tracks]
 
@@ -139,20 +146,25 @@ class HandTracker:
         all_seen = all(track.state is State.TRACKED for track in self._tracks)
         return not self._tracks or not all_seen or self._since_detection >= _DETECT_EVERY
 
-    def _sights(self, image: np.ndarray, camera: Camera, slots: int, passes: int = 2) -> list[Sight]:
-        """Find hands that no track covers, best first."""
+    def _sights(
+        self, image: np.ndarray, camera: Camera, slots: int, find: FindHands, candidates: int, passes: int = 2
+    ) -> list[Sight]:
+        """Find hands that no track covers, best first; RegNet looks at no more than `candidates` detections."""
         self._since_detection = 0
         with self._timed("detect"):
-            found = [detection for detection in self.detector(image) if not self._covered(detection)]
-        taken = [track.joints_px for track in self._tracks if track.state is State.TRACKED]
-        sights: list[Sight] = []
+            found = [detection for detection in find(image) if not self._covered(detection)]
         with self._timed("regnet"):
-            looks = [recognise(image, camera, one, self.predictor, self.side, passes) for one in found[: slots + 2]]
-        for sight in sorted((look for look in looks if look is not None), key=lambda look: -look.score):
-            if not any(same_hand(sight.joints_px, joints) for joints in taken):
-                taken.append(sight.joints_px)
-                sights.append(sight)
-        return sights[:slots]
+            sights = recognise(image, camera, found[:candidates], self.predictor, slots, self.side, passes)
+        taken = [track.joints_px for track in self._tracks if track.state is State.TRACKED]
+        return [one for one in sights if not any(same_hand(one.joints_px, joints) for joints in taken)]
+
+    def _glance(self, image: np.ndarray) -> list[Detection]:
+        """Look at the whole frame, and from glance to glance at another part of it, where a small hand may be."""
+        found, parts = list(self.detector(image)), n_parts(image)
+        if parts and not self._tracks:
+            self._glances = (self._glances + 1) % parts
+            found += look_in_part(image, self.detector, self._glances)
+        return without_doubles(found)
 
     def _covered(self, detection: Detection) -> bool:
         for track in self._tracks:

@@ -18,8 +18,10 @@ from tracker.detector import Detection
 from tracker.side import SideVote
 
 SIDES: tuple[Side, Side] = ("left", "right")
-PRESENT = 0.5  # a new hand has to be at least so sure
-_DOUBTFUL = 0.75  # a first look that is less sure is repeated with the hand turned
+PRESENT = 0.7  # a new hand has to be at least so sure
+SURE = 0.45  # and so sure together with the detector
+_SPARE = 2  # so many more detections than hands wanted are looked at closely
+_DOUBTFUL = 0.8  # a first look that is less sure is repeated with the hand turned
 _TURNS_RAD = (-0.9, 0.9)
 _SAME_HAND = 0.35  # mean distance of joints, in hand sizes, below which two hands are one
 
@@ -53,25 +55,54 @@ class Sight:
 def recognise(
     image: np.ndarray,
     camera: Camera,
-    detection: Detection,
+    detections: Sequence[Detection],
     predictor: Predictor,
+    most: int,
     side: Side | None = None,
     passes: int = 2,
-) -> Sight | None:
-    """Look closer at a detection; None where RegNet sees no hand. `side` is given where the user knows it."""
+) -> list[Sight]:
+    """Look closer at detections: the hands that RegNet sees in them, best first, at most `most`. `side`: where the user knows it."""
     size = predictor.input_size
-    crop = Crop.from_box(camera, detection.centre_px, detection.side_px * MARGIN, detection.roll_rad, size)
-    vote = SideVote(side)
-    vote.add(detection.left)
-    ways = _both_ways(image, crop, predictor, vote)
-    if hand_score(ways[vote.side]) < _DOUBTFUL:
-        crop, ways = _turned(image, crop, ways, predictor, vote)
-    for _ in range(passes - 1):
-        crop = crop_around(camera, ways[vote.side].joints_px, crop)
-        ways = _both_ways(image, crop, predictor, vote)
-    vote.temper()
-    score = hand_score(ways[vote.side])
-    return Sight(ways, crop, vote, math.sqrt(detection.score * score)) if score >= PRESENT else None
+    crops = [Crop.from_box(camera, one.centre_px, one.side_px * MARGIN, one.roll_rad, size) for one in detections]
+    looks: list[_Look] = []
+    for crop, ways, detection in zip(crops, _both_ways(image, crops, predictor), detections, strict=True):
+        vote = SideVote(side)
+        vote.add(detection.left)
+        ask_both_ways(ways, vote)
+        looks.append(_Look(crop, ways, vote, detection.score))
+    looks = sorted(looks, key=lambda look: -look.score)[: most + _SPARE]
+    for look in looks:
+        if hand_score(look.best) < _DOUBTFUL:
+            _turn(image, look, predictor)
+        for _ in range(passes - 1):
+            look.crop = crop_around(camera, look.best.joints_px, look.crop)
+            (look.ways,) = _both_ways(image, [look.crop], predictor)
+            ask_both_ways(look.ways, look.vote)
+        look.vote.temper()
+    sure = [look for look in looks if hand_score(look.best) >= PRESENT and look.score >= SURE]
+    sights: list[Sight] = []
+    for look in sorted(sure, key=lambda look: -look.score):
+        if not any(same_hand(look.best.joints_px, sight.joints_px) for sight in sights):
+            sights.append(Sight(look.ways, look.crop, look.vote, look.score))
+    return sights[:most]
+
+
+@dataclass(eq=False)
+class _Look:
+    """A detection being looked at: its crop so far, what RegNet sees taking it for either side, and the vote."""
+
+    crop: Crop
+    ways: dict[Side, Prediction]
+    vote: SideVote
+    detector_score: float
+
+    @property
+    def best(self) -> Prediction:
+        return self.ways[self.vote.side]
+
+    @property
+    def score(self) -> float:
+        return math.sqrt(self.detector_score * hand_score(self.best))
 
 
 def ask_both_ways(ways: dict[Side, Prediction], vote: SideVote) -> None:
@@ -87,15 +118,13 @@ def same_hand(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(np.linalg.norm(a - b, axis=-1).mean() < _SAME_HAND * size)
 
 
-def _both_ways(image: np.ndarray, crop: Crop, predictor: Predictor, vote: SideVote) -> dict[Side, Prediction]:
-    ways = dict(zip(SIDES, predictor(image, [crop, crop], SIDES), strict=True))
-    ask_both_ways(ways, vote)
-    return ways
+def _both_ways(image: np.ndarray, crops: Sequence[Crop], predictor: Predictor) -> list[dict[Side, Prediction]]:
+    answers = iter(predictor(image, [crop for crop in crops for _ in SIDES], SIDES * len(crops)))
+    return [{side: next(answers) for side in SIDES} for _ in crops]
 
 
-def _turned(image: np.ndarray, crop: Crop, ways: dict[Side, Prediction], predictor: Predictor, vote: SideVote):
-    """Try the hand turned in the picture: the best of all looks."""
-    turned = [crop.jittered(np.zeros(2), 1.0, roll) for roll in _TURNS_RAD]
-    answers = iter(predictor(image, [one for one in turned for _ in SIDES], SIDES * len(turned)))
-    looks = [(crop, ways), *((one, {side: next(answers) for side in SIDES}) for one in turned)]
-    return max(looks, key=lambda look: hand_score(look[1][vote.side]))
+def _turn(image: np.ndarray, look: _Look, predictor: Predictor) -> None:
+    """Try the hand turned in the picture, and keep the best of all looks."""
+    turned = [look.crop.jittered(np.zeros(2), 1.0, roll) for roll in _TURNS_RAD]
+    looks = [(look.crop, look.ways), *zip(turned, _both_ways(image, turned, predictor), strict=True)]
+    look.crop, look.ways = max(looks, key=lambda one: hand_score(one[1][look.vote.side]))

@@ -1,0 +1,51 @@
+"""Where the detector looks: the whole frame, and its parts, in which a small hand is large enough to be seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tracker.detector import Detection
+from tracker.recognise import FindHands
+
+_PART = 0.6  # of the frame's sides: neighbouring parts overlap by a third
+_LEAST_PX = 250  # a smaller frame gains nothing from being looked at in parts
+_LARGEST_IN_PART = 0.7  # of the part: a larger hand is seen whole in the frame
+_SAME_HAND = 0.5  # detections whose centres are nearer than this, in sides of the larger, are one hand
+
+
+def look_everywhere(image: np.ndarray, detector: FindHands) -> list[Detection]:
+    """Find hands in the whole frame (H, W, 3) and in all its parts, best first."""
+    found = list(detector(image))
+    for number in range(n_parts(image)):
+        found += look_in_part(image, detector, number)
+    return without_doubles(found)
+
+
+def look_in_part(image: np.ndarray, detector: FindHands, number: int) -> list[Detection]:
+    """Find hands in part `number` of the frame; positions are those of the frame."""
+    height, width = image.shape[:2]
+    part = int(width * _PART), int(height * _PART)
+    row, column = divmod(number, 2)
+    corner = np.array([column * (width - part[0]), row * (height - part[1])])
+    found = detector(image[corner[1] : corner[1] + part[1], corner[0] : corner[0] + part[0]])
+    small = [one for one in found if one.side_px < _LARGEST_IN_PART * min(part)]
+    return [replace(one, centre_px=one.centre_px + corner) for one in small]
+
+
+def n_parts(image: np.ndarray) -> int:
+    """Give how many parts a frame is looked at in: four, or none where it is small."""
+    return 4 if max(image.shape[:2]) >= _LEAST_PX else 0
+
+
+def without_doubles(found: list[Detection]) -> list[Detection]:
+    """Keep the best of detections that lie on one hand, best first."""
+    kept: list[Detection] = []
+    for one in sorted(found, key=lambda one: -one.score):
+        if not any(
+            np.linalg.norm(one.centre_px - other.centre_px) < _SAME_HAND * max(one.side_px, other.side_px)
+            for other in kept
+        ):
+            kept.append(one)
+    return kept
