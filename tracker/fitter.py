@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -122,9 +123,12 @@ def _finite(prediction: Prediction) -> Prediction:
 def _same_turn(vector: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Write the same rotation by the rotation vector nearest to the reference's: they differ by full turns."""
     rotation = vector[3:6]
-    angle = np.linalg.norm(rotation)
+    angle = math.sqrt(float(rotation @ rotation))
     if angle < 1e-6:
         return vector
-    choices = [rotation * (1 + 2 * np.pi * k / angle) for k in (-1, 0, 1)]
-    best = min(choices, key=lambda choice: float(np.linalg.norm(choice - reference[3:6])))
-    return np.concatenate([vector[:3], best, vector[6:]])
+    # All ways to write it lie on one line, a full turn apart: the nearest is where the reference projects onto it.
+    along = float(rotation @ reference[3:6]) / angle
+    turns = min(max(round((along - angle) / (2 * math.pi)), -1), 1)
+    if turns == 0:
+        return vector
+    return np.concatenate([vector[:3], rotation * (1 + 2 * math.pi * turns / angle), vector[6:]])

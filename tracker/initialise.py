@@ -6,7 +6,7 @@ import numpy as np
 
 from handpose.kinematics import forward_kinematics
 from handpose.rotation import log_so3
-from handpose.skeleton import ANGLE_LIMITS_RAD, BASES, BONES, N_JOINTS, Skeleton
+from handpose.skeleton import ANGLE_LIMITS_RAD, BASES, N_JOINTS, PARENTS, Skeleton
 
 _PALM = np.array([0, *BASES])  # joints that hardly move against one another
 _DEPTHS_MM = (60.0, 3000.0)
@@ -14,11 +14,10 @@ _DEPTHS_MM = (60.0, 3000.0)
 
 def with_own_bones(skeleton: Skeleton, joints: np.ndarray) -> np.ndarray:
     """Give relative joints (21, 3) the skeleton's bone lengths, keeping each bone's direction: joints minus wrist (21, 3) [mm]."""
+    bones = joints[1:] - joints[PARENTS[1:]]
+    bones = bones * (skeleton.bone_lengths_mm[1:] / (np.linalg.norm(bones, axis=-1) + 1e-9))[:, None]
     relative = np.zeros((N_JOINTS, 3))
-    lengths = skeleton.bone_lengths_mm
-    for parent, child in BONES:
-        bone = joints[child] - joints[parent]
-        relative[child] = relative[parent] + lengths[child] * bone / (np.linalg.norm(bone) + 1e-9)
+    relative[1:] = bones.reshape(5, 4, 3).cumsum(1).reshape(-1, 3)  # five chains from the wrist
     return relative
 
 
