@@ -1,0 +1,168 @@
+"""The detector's scenes, targets and decoding: what is drawn into the maps comes out of them, and doubtful places teach nothing."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests_data import write_photo_set
+
+from handpose.letterbox import Letterbox
+from tracker.detector import Detector, decode_maps
+from tracker.detector_data import SceneConfig, SceneMaker, paste
+from tracker.detector_renders import RenderedPictures
+from tracker.detector_targets import STRIDE, Picture, SceneHand, scene_hand, scene_targets
+from tracker.people import draw_person
+
+seeds = st.integers(0, 2**32 - 1)
+MAPS = ("centre", "box", "offset", "roll", "left")
+
+
+@settings(max_examples=40, deadline=None)
+@given(seeds)
+def test_targets_decode_to_their_hands(seed):
+    rng = np.random.default_rng(seed)
+    corners = np.array([[40, 40], [150, 50], [60, 150], [150, 140]])
+    hands = [
+        SceneHand(c + rng.uniform(-12, 12, 2), rng.uniform(12, 60), rng.uniform(-3, 3), bool(rng.integers(2)))
+        for c in corners[: rng.integers(0, 5)]
+    ]
+    targets = scene_targets(hands, 192)
+    found = decode_maps({name: targets[name] for name in MAPS}, 192, 0.99)
+    assert len(found) == len(hands)
+    for hand in hands:
+        match = min(found, key=lambda d: np.linalg.norm(d.centre_px - hand.centre_px))
+        np.testing.assert_allclose(match.centre_px, hand.centre_px, atol=1e-3)
+        assert match.side_px == pytest.approx(hand.side_px, rel=1e-4)
+        assert np.cos(match.roll_rad - hand.roll_rad) > 1 - 1e-5
+        assert (match.left > 0.5) == hand.left
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 4000), st.integers(1, 4000), seeds)
+def test_letterbox_carries_points_there_and_back(width, height, seed):
+    box = Letterbox.of(width, height, 192)
+    points = np.random.default_rng(seed).uniform(0, (width, height), (5, 2))
+    np.testing.assert_allclose(box.to_image(box.to_square(points)), points, atol=1e-6 * max(width, height))
+    corner = box.to_square(np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]]))
+    assert (corner > -0.5 - 1e-6).all() and (corner < 191.5 + 1e-6).all()
+    assert np.ptp(corner, axis=0).max() == pytest.approx(192)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (480, 640), (100, 100), (150, 220), (32, 20)])
+def test_letterbox_draws_pixels_where_points_go(size):
+    image = np.zeros((size[1], size[0], 3), np.uint8)
+    x, y = size[0] // 3, size[1] // 2
+    half = max(size) // 16
+    image[y - half : y + half + 1, x - half : x + half + 1] = 255
+    box = Letterbox.of(*size, 192)
+    weight = box.warp(image)[..., 0].astype(float)
+    rows, columns = np.indices(weight.shape)
+    centre = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
+    np.testing.assert_allclose(centre, box.to_square(np.array([x, y])), atol=0.6)
+
+
+def test_detections_come_back_in_the_pixels_of_the_picture():
+    hand = SceneHand(np.array([100.0, 90.0]), 40.0, 0.3, True)
+    targets = scene_targets([hand], 192)
+
+    class Answer:
+        input_size = 192
+
+        def __call__(self, images):
+            return {name: targets[name][None] for name in MAPS}
+
+    (found,) = Detector(Answer())(np.zeros((480, 640, 3), np.uint8))
+    box = Letterbox.of(640, 480, 192)
+    np.testing.assert_allclose(box.to_square(found.centre_px), hand.centre_px, atol=1e-3)
+    assert found.side_px == pytest.approx(40 * 640 / 192, rel=1e-4)
+
+
+def test_a_box_is_that_of_the_crop():
+    """Fingers straight up: no roll, and the side is the longer one of the joints' box."""
+    joints = np.array([[50, 100]] + [[40 + 5 * f, 80 - 15 * i] for f in range(5) for i in range(4)], float)
+    joints[9] = (50, 70)
+    hand = scene_hand(joints, (200, 200), True)
+    assert abs(hand.roll_rad) < 0.02
+    assert hand.side_px == pytest.approx(np.ptp(joints, axis=0).max(), rel=0.06)  # the crop is a camera of its own
+    np.testing.assert_allclose(hand.centre_px, (joints.min(0) + joints.max(0)) / 2, atol=1.5)
+    turned = (joints - 100) @ np.array([[0, 1], [-1, 0]]) + 100  # a quarter clockwise
+    assert scene_hand(turned, (200, 200), True).roll_rad == pytest.approx(np.pi / 2, abs=0.05)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seeds, st.booleans())
+def test_pasted_hands_are_where_the_scene_says(seed, frame):
+    rng = np.random.default_rng(seed)
+    image = np.zeros((120, 160, 4), np.uint8)
+    cv2.circle(image, (70, 50), 9, (255, 255, 255, 255), -1)
+    image[..., 3] = 255
+    picture = Picture(
+        image, [SceneHand(np.array([70.0, 50.0]), 40.0, 0.0, True)], np.full((120, 160), 255, np.uint8), False
+    )
+    canvas = np.zeros((192, 192, 3), np.uint8)
+    canvas, known, hands = paste(canvas, np.full((192, 192), 255, np.uint8), [], picture, rng, frame=frame)
+    assert (known == 255).all()
+    for hand in hands:
+        x, y = hand.centre_px.round().astype(int)
+        if 2 < x < 189 and 2 < y < 189:
+            assert canvas[y, x].max() > 120
+
+
+def test_scenes_follow_the_seed_and_hold_what_they_say(tmp_path):
+    folder = write_photo_set(tmp_path / "photos")
+    config = SceneConfig((str(folder),), (1.0,), batch_size=6)
+    first, again = SceneMaker(config).batch(3), SceneMaker(config).batch(3)
+    for key, value in first.items():
+        np.testing.assert_array_equal(value, again[key])
+    grid = 192 // STRIDE
+    assert first["image"].shape == (6, 192, 192, 3) and first["image"].dtype == np.uint8
+    assert first["centre"].shape == first["known"].shape == (6, grid, grid, 1)
+    assert first["roll"].shape == (6, grid, grid, 2)
+    many = [SceneMaker(config).batch(step) for step in range(3)]
+    per_scene = np.concatenate([(batch["centre"] == 1).sum((1, 2, 3)) for batch in many])
+    assert 0 in per_scene and per_scene.max() >= 1, "scenes with and without hands"
+
+
+def test_skin_without_a_label_is_in_doubt(tmp_path):
+    """A second, unlabelled hand must not be taught as background."""
+    folder = tmp_path / "photos"
+    (folder / "images").mkdir(parents=True)
+    image = np.full((200, 300, 3), (90, 90, 90), np.uint8)
+    cv2.circle(image, (70, 100), 30, (110, 150, 210), -1)  # BGR skin: the labelled hand
+    cv2.circle(image, (230, 100), 30, (110, 150, 210), -1)  # and another one
+    cv2.imwrite(str(folder / "images" / "a.png"), image)
+    joints = np.array([70, 100]) + 25 * np.random.default_rng(0).uniform(-1, 1, (21, 2))
+    label = {"side": "left", "joints_px": joints.tolist()}
+    (folder / "pseudo_labels.json").write_text(json.dumps({"a.png": [label]}))
+    (picture,) = SceneMaker(SceneConfig((str(folder),), (1.0,))).pictures[str(folder)]
+    assert picture.known[100, 230] == 0 and picture.known[100, 70] == 255 and picture.known[10, 10] == 255
+
+
+def test_pictures_without_labels_are_no_scenes(tmp_path):
+    folder = write_photo_set(tmp_path / "photos", 3)
+    labels = json.loads((folder / "pseudo_labels.json").read_text())
+    labels["0.png"] = []
+    labels["1.png"] = labels["1.png"] * 2  # one hand, labelled twice
+    (folder / "pseudo_labels.json").write_text(json.dumps(labels))
+    assert len(SceneMaker(SceneConfig((str(folder),), (1.0,))).pictures[str(folder)]) == 1
+
+
+def test_rendered_pictures_hold_their_hand():
+    picture = RenderedPictures(0).picture(0, np.random.default_rng(1))
+    (hand,) = picture.hands
+    alpha = picture.image[..., 3]
+    half = int(hand.side_px / 2)
+    x, y = hand.centre_px.round().astype(int)
+    assert alpha[max(y - half, 0) : y + half, max(x - half, 0) : x + half].mean() > 60
+    assert hand.left is True
+
+
+def test_people_are_drawn_and_differ():
+    canvases = [np.full((120, 120, 3), 100, np.uint8) for _ in range(4)]
+    for seed, canvas in enumerate(canvases):
+        draw_person(canvas, np.array([60.0, 40.0]), 50.0, np.random.default_rng(seed))
+        assert (canvas != 100).any(-1).mean() > 0.1
+    assert not np.array_equal(canvases[0], canvases[1])
