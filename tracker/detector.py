@@ -13,7 +13,7 @@ from handpose.letterbox import Letterbox
 from tracker.detector_targets import STRIDE
 
 DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "detector.onnx"
-THRESHOLD = 0.35
+THRESHOLD = 0.2  # low: RegNet has the last word
 _OVERLAP = 0.5  # two detections whose centres are nearer than this, in sides of the larger, are one hand
 
 

@@ -18,8 +18,8 @@ from tracker.detector import Detection
 from tracker.side import SideVote
 
 SIDES: tuple[Side, Side] = ("left", "right")
-PRESENT = 0.7  # a new hand has to be at least so sure
-SURE = 0.45  # and so sure together with the detector
+PRESENT = 0.75  # a new hand has to be at least so sure
+SURE = 0.5  # and so sure together with the detector
 _SPARE = 2  # so many more detections than hands wanted are looked at closely
 _DOUBTFUL = 0.8  # a first look that is less sure is repeated with the hand turned
 _TURNS_RAD = (-0.9, 0.9)

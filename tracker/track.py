@@ -17,8 +17,8 @@ from tracker.side import SideVote
 from tracker.solver import Solution
 
 HOLD_S = 0.5  # so long an unseen hand is carried on by its motion
-_PX_CUTOFF_HZ = 2.0
-_PX_BETA_HZ = 2.5  # per crop side per second
+_PX_CUTOFF_HZ = 2.5
+_PX_BETA_HZ = 10.0  # per crop side per second
 _LEAST_CONFIDENCE = 0.15  # a joint less sure than this is aimed at where the fit puts it
 _ASK_SIDE_EVERY = 12  # frames
 
