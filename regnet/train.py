@@ -21,7 +21,6 @@ class TrainConfig:
 
     sources: tuple[str, ...]
     mix: tuple[float, ...]
-    held_out: tuple[str, ...] = ()
     network: str = "light"
     input_size: int = 128
     projection: bool = True
@@ -75,7 +74,7 @@ def _config(args: argparse.Namespace) -> TrainConfig:
     mix = parse_mix(args.mix, args.i)
     minutes = args.minutes or (0.0 if args.steps else 60.0)
     return TrainConfig(
-        tuple(args.i), mix, tuple(source for source in args.i if source != "render"), args.network, args.input,
+        tuple(args.i), mix, args.network, args.input,
         not args.no_projection, args.steps, minutes, args.batch, args.lr, args.precision, args.seed,
         args.evaluate_every, args.save_every, args.init,
     )  # fmt: skip
@@ -107,7 +106,7 @@ def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callab
     model = networks.build(config.network, config.input_size, **options)
     if config.init:
         model.load_weights(config.init)
-    held_out = HeldOut(config.held_out, config.input_size)
+    held_out = HeldOut(config.sources, config.input_size)
     mixed = StreamConfig(config.sources, config.mix, config.batch_size, config.input_size, config.seed)
     task = Task(
         model,
