@@ -1,5 +1,8 @@
 # make demo and make test set up everything they need in .venv: Python 3.11 to 3.13 and make are enough.
-PYTHON ?= $(firstword $(foreach name,python3.12 python3.11 python3.13 python3,$(shell command -v $(name))))
+# The first Python that runs and fits; a name on the path may be a shim of nothing.
+FITS := import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for name in python3.12 python3.11 python3.13 python3 python; do \
+	if $$name -c "$(FITS)" 2>/dev/null; then echo $$name; break; fi; done)
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -21,6 +24,7 @@ bench: $(VENV)/.dev
 setup: $(VENV)/.dev
 
 $(VENV)/.python:
+	@test -n "$(PYTHON)" || { echo "no Python 3.11, 3.12 or 3.13 was found: install one, or make PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	touch $@
