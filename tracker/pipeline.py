@@ -13,7 +13,7 @@ from handpose.camera import Camera
 from handpose.errors import HandposeError
 from handpose.prediction import Prediction
 from handpose.skeleton import Side, Skeleton
-from tracker.aim import hand_score
+from tracker.aim import STILL_THERE, hand_score
 from tracker.detector import Detection
 from tracker.hand import State, TrackedHand
 from tracker.load import load_detector, load_predictor
@@ -21,7 +21,6 @@ from tracker.recognise import SIDES, FindHands, Predictor, Sight, ask_both_ways,
 from tracker.search import look_everywhere, look_in_part, n_parts, without_doubles
 from tracker.track import Track
 
-STILL_THERE = 0.4  # a tracked hand stays tracked while RegNet is at least so sure of it
 _REMEMBER_S = 3.0  # a hand that comes back within this time keeps its identity
 _DETECT_EVERY = 10  # frames between looks for a further hand while a slot is free
 _FEW, _MANY = 2, 8  # detections beyond the hands wanted that RegNet looks at, in a video and in a picture

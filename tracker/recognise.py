@@ -13,13 +13,12 @@ from handpose.camera import Camera
 from handpose.crop import MARGIN, Crop
 from handpose.prediction import Prediction
 from handpose.skeleton import Side
-from tracker.aim import crop_around, hand_score
+from tracker.aim import STILL_THERE, crop_around, found_score, hand_score
 from tracker.detector import Detection
 from tracker.side import SideVote
 
 SIDES: tuple[Side, Side] = ("left", "right")
-PRESENT = 0.75  # a new hand has to be at least so sure
-SURE = 0.5  # and so sure together with the detector
+SURE = 0.5  # of a new hand, by detector and RegNet together (`found_score`)
 _SPARE = 2  # so many more detections than hands wanted are looked at closely
 _DOUBTFUL = 0.8  # a first look that is less sure is repeated with the hand turned
 _TURNS_RAD = (-0.9, 0.9)
@@ -79,7 +78,7 @@ def recognise(
             (look.ways,) = _both_ways(image, [look.crop], predictor)
             ask_both_ways(look.ways, look.vote)
         look.vote.temper()
-    sure = [look for look in looks if hand_score(look.best) >= PRESENT and look.score >= SURE]
+    sure = [look for look in looks if hand_score(look.best) >= STILL_THERE and look.score >= SURE]
     sights: list[Sight] = []
     for look in sorted(sure, key=lambda look: -look.score):
         if not any(same_hand(look.best.joints_px, sight.joints_px) for sight in sights):
@@ -102,7 +101,7 @@ class _Look:
 
     @property
     def score(self) -> float:
-        return math.sqrt(self.detector_score * hand_score(self.best))
+        return found_score(self.detector_score, self.best)
 
 
 def ask_both_ways(ways: dict[Side, Prediction], vote: SideVote) -> None:
