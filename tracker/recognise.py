@@ -58,9 +58,12 @@ def recognise(
     predictor: Predictor,
     most: int,
     side: Side | None = None,
-    passes: int = 2,
+    thorough: bool = False,
 ) -> list[Sight]:
-    """Look closer at detections: the hands that RegNet sees in them, best first, at most `most`. `side`: where the user knows it."""
+    """Look closer at detections: the hands that RegNet sees in them, best first, at most `most`.
+
+    `side`: where the user knows it. `thorough`: a further look at each, for a picture that has no next frame.
+    """
     size = predictor.input_size
     crops = [Crop.from_box(camera, one.centre_px, one.side_px * MARGIN, one.roll_rad, size) for one in detections]
     looks: list[_Look] = []
@@ -73,7 +76,7 @@ def recognise(
     for look in looks:
         if hand_score(look.best) < _DOUBTFUL:
             _turn(image, look, predictor)
-        for _ in range(passes - 1):
+        for _ in range(2 if thorough else 1):
             look.crop = crop_around(camera, look.best.joints_px, look.crop)
             (look.ways,) = _both_ways(image, [look.crop], predictor)
             ask_both_ways(look.ways, look.vote)
