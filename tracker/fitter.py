@@ -15,16 +15,25 @@ from handpose.rotation import log_so3
 from handpose.skeleton import Skeleton
 from tracker.energy import SIGMA_3D_MM, Problem
 from tracker.initialise import first_pose, palm_rotation, translation, with_own_bones
-from tracker.solver import Solution, Status, energy_of, solve
+from tracker.solver import Solution, Status, energy_of, solution_at, solve
 
 FIRST_STEPS = 25  # a first frame is far from its start
 # Standard deviation of what a hand does against its own motion within a second: wrist [mm], rotation and angles [rad].
 _CHANGE = np.concatenate([[900.0, 900.0, 1500.0], np.full(3, 12.0), np.full(20, 14.0)])
 _FIRST_CHANGE = np.concatenate([np.full(3, 400.0), np.full(3, 1.5), np.full(20, 0.9)])
+_UNSEEN = np.concatenate([[0, 0, 450.0], np.zeros(23)])  # a flat hand before the camera, as in the paper
 _VELOCITY_KEPT = 0.6  # a hand tends to stop
 _LONGEST_GAP_S = 0.5
 _LEAST_CONFIDENCE = 0.05
 _LEAST_SIGMA = 0.004  # of the hand's size in the picture: labels are no better
+_LEAST_JOINTS = 3  # fewer do not place a hand
+_DEPTHS_MM = (50.0, 3000.0)
+_FARTHEST_RAY = 5.0  # on the plane z = 1, 79 degrees off the axis: beyond it no lens model holds
+_FARTHEST_JOINT = 10.0  # in |W-M0|: no hand is so large
+# Predictions whose errors are as expected leave an energy of 25, of 41 in one frame of a hundred.
+_DOUBTFUL_ENERGY = 60.0
+_DOUBTFUL_FRAMES = 3  # a fit that explains so many frames badly is compared with one begun anew
+_CLEARLY_BETTER = 0.5
 
 
 class HandFitter:
@@ -40,66 +49,106 @@ class HandFitter:
         self._last: Solution | None = None
         self._velocity = np.zeros(26)
         self._time_s = 0.0
+        self._doubtful = 0
 
     def update(self, prediction: Prediction, crop: Crop, time_s: float) -> Solution:
-        """Fit the hand to what RegNet saw in a crop at `time_s` [s]; joints that are not finite count as unseen."""
-        prediction = _finite(prediction)
-        relative = with_own_bones(self.skeleton, prediction.joints_rel @ crop.camera_from_crop.T)
-        observed = self.camera.rays(prediction.joints_px)[:, :2] * self._pinhole[:2] + self._pinhole[2:]
-        weight = self._weight_2d(prediction)
+        """Fit the hand to what RegNet saw in a crop at `time_s` [s]; it never raises: values that make no sense count as unseen."""
+        time_s = time_s if math.isfinite(time_s) else self._time_s
+        frame = self._observe(prediction, crop)
+        if frame is None:
+            return self.predict(time_s)
         if self._last is None:
-            return self._first(observed, weight, relative, prediction.confidence, time_s)
+            return self._begin(frame, time_s)
         dt = float(np.clip(time_s - self._time_s, 1e-3, _LONGEST_GAP_S))
-        expected = self._expected(dt)
-        problem = self._problem(observed, weight, relative, prediction.confidence, expected, 1 / (_CHANGE * dt))
-        start = self._best_start(problem, expected, relative)
-        problem = replace(problem, expected=_same_turn(problem.expected, start))
-        solution = solve(self.skeleton, problem, start)
+        expected = self._last.vector + self._velocity * dt
+        problem = replace(frame, expected=expected, weight_temporal=1 / (_CHANGE * dt))
+        start = self._best_start(problem, expected)
+        problem = replace(problem, expected=_same_turn(expected, start))
+        solution = self._sane(solve(self.skeleton, problem, start))
         if solution.status is Status.FAILED:
             return self.predict(time_s)
+        self._doubtful = self._doubtful + 1 if solution.energy > _DOUBTFUL_ENERGY else 0
+        if self._doubtful >= _DOUBTFUL_FRAMES:
+            self._doubtful = 0
+            anew = self._first(frame)
+            if anew is not None and self._misfit(frame, anew) < _CLEARLY_BETTER * self._misfit(frame, solution):
+                return self._keep(anew, np.zeros(26), time_s)
         moved = solution.vector - _same_turn(self._last.vector, solution.vector)
-        self._velocity = _VELOCITY_KEPT * moved / dt
-        self._last, self._time_s = solution, time_s
-        return solution
+        return self._keep(solution, _VELOCITY_KEPT * moved / dt, time_s)
 
     def predict(self, time_s: float) -> Solution:
-        """Carry the hand on by its motion alone; its covariance grows. Raises RuntimeError before the first fit."""
+        """Carry the hand on by its motion alone; its covariance grows. Before the first fit it is a flat hand before the camera."""
         if self._last is None:
-            raise RuntimeError("nothing was fitted yet: there is no motion to carry on")
+            return solution_at(
+                self.skeleton, _UNSEEN, np.inf, 0, Status.NOTHING_SEEN, np.diag((_CHANGE * _LONGEST_GAP_S) ** 2)
+            )
+        time_s = time_s if math.isfinite(time_s) else self._time_s
         gap = float(np.clip(time_s - self._time_s, 0, _LONGEST_GAP_S))
         vector = self._last.vector + self._velocity * min(gap, 0.15)
+        vector[2] = np.clip(vector[2], *_DEPTHS_MM)
         covariance = self._last.covariance + np.diag((_CHANGE * gap) ** 2)
         grown = self._last.sigma_mm + 400.0 * gap
         joints = forward_kinematics(self.skeleton, vector)
         return Solution(vector, np.inf, 0, Status.NOTHING_SEEN, covariance, joints, grown)
 
-    def _first(self, observed, weight, relative, confidence, time_s: float) -> Solution:
-        start = first_pose(self.skeleton, self._pinhole, relative, observed, weight)
+    def _observe(self, prediction: Prediction, crop: Crop) -> Problem | None:
+        """Turn a prediction into the fit's terms, without a motion; None where it does not place a hand."""
+        rel, sigma, confidence = prediction.joints_rel, prediction.sigma_px, prediction.confidence
+        if not (np.abs(rel) < _FARTHEST_JOINT).all():  # also where it is not a number
+            return None
+        with np.errstate(all="ignore"):
+            rays = self.camera.rays(prediction.joints_px)[:, :2]
+            seen = (np.abs(rays) < _FARTHEST_RAY).all(-1) & (sigma < np.inf) & (confidence <= 1)
+        seen &= confidence >= _LEAST_CONFIDENCE
+        if seen.sum() < _LEAST_JOINTS:
+            return None
+        observed = np.where(seen[:, None], rays, 0.0) * self._pinhole[:2] + self._pinhole[2:]
+        size = float(np.ptp(observed[seen], axis=0).max())
+        sigma = np.maximum(np.where(seen, sigma, 1.0), max(_LEAST_SIGMA * size, 0.3))
+        confidence = np.where(seen, confidence, 0.0)
+        trust = np.where(seen, np.sqrt(np.clip(confidence, 0.1, 1)), 0.3)
+        relative = with_own_bones(self.skeleton, rel @ crop.camera_from_crop.T)
+        return Problem(
+            self._pinhole, observed, confidence / sigma, relative, trust / SIGMA_3D_MM, _UNSEEN, 1 / _FIRST_CHANGE
+        )
+
+    def _begin(self, frame: Problem, time_s: float) -> Solution:
+        """Fit the first frame."""
+        solution = self._first(frame)
+        return self.predict(time_s) if solution is None else self._keep(solution, np.zeros(26), time_s)
+
+    def _first(self, frame: Problem) -> Solution | None:
+        """Fit a frame by itself, or None where that fails."""
+        start = first_pose(self.skeleton, self._pinhole, frame.relative_mm, frame.observed_px, frame.weight_2d)
         if start is None or not np.isfinite(start).all():
-            start = np.concatenate([[0, 0, 450.0], np.zeros(23)])  # a flat hand before the camera, as in the paper
-        problem = self._problem(observed, weight, relative, confidence, start, 1 / _FIRST_CHANGE)
-        solution = solve(self.skeleton, problem, start, FIRST_STEPS)
-        if solution.status is not Status.FAILED:
-            self._last, self._time_s = solution, time_s
+            return None
+        solution = self._sane(solve(self.skeleton, replace(frame, expected=start), start, FIRST_STEPS))
+        return None if solution.status is Status.FAILED else solution
+
+    def _keep(self, solution: Solution, velocity: np.ndarray, time_s: float) -> Solution:
+        self._last, self._velocity, self._time_s = solution, velocity, time_s
         return solution
 
-    def _expected(self, dt: float) -> np.ndarray:
-        assert self._last is not None
-        return self._last.vector + self._velocity * dt
+    def _misfit(self, frame: Problem, solution: Solution) -> float:
+        """Energy of what was seen and of the limits, leaving the motion out."""
+        return energy_of(self.skeleton, replace(frame, weight_temporal=np.zeros(26)), solution.vector)[0]
 
-    def _problem(self, observed, weight, relative, confidence, expected, weight_temporal) -> Problem:
-        trust = np.where(confidence < _LEAST_CONFIDENCE, 0.3, np.sqrt(np.clip(confidence, 0.1, 1)))
-        return Problem(self._pinhole, observed, weight, relative, trust / SIGMA_3D_MM, expected, weight_temporal)
+    def _sane(self, solution: Solution) -> Solution:
+        """Bring a hand that is nearer or farther than hands are back along its line of sight; behind the camera it is a failure."""
+        depth = solution.vector[2]
+        if _DEPTHS_MM[0] <= depth <= _DEPTHS_MM[1]:
+            return solution
+        if not depth > 1.0:
+            return replace(solution, status=Status.FAILED)
+        kept = np.clip(depth, *_DEPTHS_MM)
+        place = np.append(solution.vector[:2] * kept / depth, kept)
+        vector = np.concatenate([place, solution.vector[3:]])
+        return solution_at(self.skeleton, vector, solution.energy, solution.steps, solution.status, solution.covariance)
 
-    def _weight_2d(self, prediction: Prediction) -> np.ndarray:
-        size = float(np.ptp(prediction.joints_px, axis=0).max())
-        sigma = np.maximum(prediction.sigma_px, max(_LEAST_SIGMA * size, 0.3))
-        return np.where(prediction.confidence < _LEAST_CONFIDENCE, 0.0, prediction.confidence / sigma)
-
-    def _best_start(self, problem: Problem, expected: np.ndarray, relative: np.ndarray) -> np.ndarray:
+    def _best_start(self, problem: Problem, expected: np.ndarray) -> np.ndarray:
         """Begin from the palm that RegNet sees now, or from where the motion leads: whichever explains the frame better."""
         renewed = expected.copy()
-        renewed[3:6] = log_so3(palm_rotation(self.skeleton, relative))
+        renewed[3:6] = log_so3(palm_rotation(self.skeleton, problem.relative_mm))
         renewed = _same_turn(renewed, expected)
         renewed[:3] = 0
         place = translation(
@@ -108,16 +157,6 @@ class HandFitter:
         renewed[:3] = expected[:3] if place is None else place
         starts = [expected, renewed]
         return starts[int(np.argmin([energy_of(self.skeleton, problem, start)[0] for start in starts]))]
-
-
-def _finite(prediction: Prediction) -> Prediction:
-    good = np.isfinite(prediction.joints_px).all(-1) & np.isfinite(prediction.joints_rel).all(-1)
-    if good.all():
-        return prediction
-    return replace(
-        prediction, joints_px=np.nan_to_num(prediction.joints_px), joints_rel=np.nan_to_num(prediction.joints_rel),
-        confidence=np.where(good, prediction.confidence, 0.0),
-    )  # fmt: skip
 
 
 def _same_turn(vector: np.ndarray, reference: np.ndarray) -> np.ndarray:

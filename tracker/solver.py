@@ -45,7 +45,7 @@ def solve(skeleton: Skeleton, problem: Problem, start: np.ndarray, max_steps: in
     finite = np.isfinite(start).all() and all(np.isfinite(array).all() for array in arrays)
     if not finite:
         safe = np.nan_to_num(start, nan=0.0, posinf=0.0, neginf=0.0)
-        return _solution(skeleton, safe, np.inf, 0, Status.FAILED, np.eye(26) * 1e6)
+        return solution_at(skeleton, safe, np.inf, 0, Status.FAILED, np.eye(26) * 1e6)
     vector, energy, steps, code, matrix = _minimise(*arrays, np.array(start, float), max_steps)  # type: ignore[call-arg]
     status = Status.CONVERGED if code == 1 else Status.STEPS_USED if code == 0 else Status.FAILED
     if not problem.weight_2d.any() and not problem.weight_3d.any():
@@ -54,7 +54,7 @@ def solve(skeleton: Skeleton, problem: Problem, start: np.ndarray, max_steps: in
         covariance = np.linalg.inv(matrix)
     except np.linalg.LinAlgError:
         covariance = np.eye(26) * 1e6
-    return _solution(skeleton, vector, energy, steps, status, covariance)
+    return solution_at(skeleton, vector, energy, steps, status, covariance)
 
 
 def energy_of(skeleton: Skeleton, problem: Problem, vector: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -73,14 +73,17 @@ def warm_up() -> None:
 
 def sigma_of_joints(joints: np.ndarray, jacobian: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     """Standard deviation of joints (21, 2): across the line of sight (one direction of two) and along it [mm]."""
-    spread = np.einsum("jai,ik,jbk->jab", jacobian, covariance, jacobian)
+    spread = jacobian @ covariance @ jacobian.transpose(0, 2, 1)
     rays = joints / (np.linalg.norm(joints, axis=-1, keepdims=True) + 1e-9)
     along = np.einsum("ja,jab,jb->j", rays, spread, rays)
     across = (np.trace(spread, axis1=1, axis2=2) - along) / 2
     return np.sqrt(np.maximum(np.stack([across, along], -1), 0))
 
 
-def _solution(skeleton, vector, energy, steps, status, covariance) -> Solution:
+def solution_at(
+    skeleton: Skeleton, vector: np.ndarray, energy: float, steps: int, status: Status, covariance: np.ndarray
+) -> Solution:
+    """Make the solution of a pose vector (26,) whose covariance (26, 26) is known."""
     joints, jacobian = fk_and_jacobian(skeleton.offsets_mm, skeleton.axes, vector)
     return Solution(vector, energy, steps, status, covariance, joints, sigma_of_joints(joints, jacobian, covariance))
 
@@ -94,15 +97,14 @@ def _arrays(skeleton: Skeleton, problem: Problem) -> tuple[np.ndarray, ...]:
 
 
 @njit(cache=True)
-def _add(gradient, matrix, error, row, scale):
-    """Take one error with its derivative (26,) into the normal equations."""
-    for i in range(26):
-        if row[i] == 0.0:
-            continue
-        a = scale * row[i]
-        gradient[i] += a * error
-        for k in range(i + 1):
-            matrix[i, k] += a * row[k]
+def _add(gradient, matrix, error, row, columns, scale):
+    """Take one error with its derivative by `columns`, in rising order, into the normal equations' lower half."""
+    for a in range(len(columns)):
+        i = columns[a]
+        share = scale * row[a]
+        gradient[i] += share * error
+        for b in range(a + 1):
+            matrix[i, columns[b]] += share * row[b]
 
 
 @njit(cache=True)
@@ -111,29 +113,34 @@ def _normal_equations(
 ):
     joints, jacobian = fk_and_jacobian(offsets, axes, vector)
     energy, gradient, matrix = 0.0, np.zeros(26), np.zeros((26, 26))
-    rows, errors = np.zeros((3, 26)), np.zeros(3)
+    rows, errors, columns = np.zeros((3, 10)), np.zeros(3), np.arange(10)
     for j in range(21):
+        # A joint moves with the wrist and with its own finger: 10 of the 26 parameters.
+        for a in range(4):
+            columns[6 + a] = 6 + 4 * (max(j - 1, 0) // 4) + a
         if weight_2d[j] > 0:
             x, y, z = joints[j, 0], joints[j, 1], max(joints[j, 2], MIN_DEPTH_MM)
             for k in range(2):
                 ratio = (x if k == 0 else y) / z
                 errors[k] = weight_2d[j] * (pinhole[k] * ratio + pinhole[2 + k] - observed[j, k])
-                for i in range(26):
-                    rows[k, i] = weight_2d[j] * pinhole[k] * (jacobian[j, k, i] - ratio * jacobian[j, 2, i]) / z
+                for a in range(10):
+                    i = columns[a]
+                    rows[k, a] = weight_2d[j] * pinhole[k] * (jacobian[j, k, i] - ratio * jacobian[j, 2, i]) / z
             square = errors[0] ** 2 + errors[1] ** 2
             energy += 0.5 * ROBUST**2 * np.log1p(square / ROBUST**2)
             for k in range(2):
-                _add(gradient, matrix, errors[k], rows[k], 1 / (1 + square / ROBUST**2))
+                _add(gradient, matrix, errors[k], rows[k], columns, 1 / (1 + square / ROBUST**2))
         if weight_3d[j] > 0:
             square = 0.0
             for k in range(3):
                 errors[k] = weight_3d[j] * (joints[j, k] - joints[0, k] - relative[j, k])
                 square += errors[k] ** 2
-                for i in range(26):
-                    rows[k, i] = weight_3d[j] * (jacobian[j, k, i] - jacobian[0, k, i])
+                for a in range(10):
+                    i = columns[a]
+                    rows[k, a] = weight_3d[j] * (jacobian[j, k, i] - jacobian[0, k, i])
             energy += 0.5 * ROBUST**2 * np.log1p(square / ROBUST**2)
             for k in range(3):
-                _add(gradient, matrix, errors[k], rows[k], 1 / (1 + square / ROBUST**2))
+                _add(gradient, matrix, errors[k], rows[k], columns, 1 / (1 + square / ROBUST**2))
     for i in range(26):
         error = weight_temporal[i] * (vector[i] - expected[i])
         energy += 0.5 * error**2
