@@ -20,7 +20,7 @@ from tracker.side import SideVote
 SIDES: tuple[Side, Side] = ("left", "right")
 SURE = 0.5  # of a new hand, by detector and RegNet together (`found_score`)
 _SPARE = 2  # so many more detections than hands wanted are looked at closely
-_DOUBTFUL = 0.8  # a first look that is less sure is repeated with the hand turned
+_DOUBTFUL = 0.5  # a first look that is less sure is repeated with the hand turned
 _TURNS_RAD = (-0.9, 0.9)
 _SAME_HAND = 0.35  # mean distance of joints, in hand sizes, below which two hands are one
 

@@ -1,0 +1,96 @@
+"""Where the detector looks, what counts as found, and the vote on the side."""
+
+import numpy as np
+import pytest
+
+from handpose.prediction import Prediction
+from tracker.aim import found_score, hand_score
+from tracker.detector import Detection
+from tracker.search import look_everywhere, look_in_part, n_parts, without_doubles
+from tracker.side import SideVote
+
+
+def bright_spots(image):
+    """A detector of single bright pixels, which sees them only where the picture is small: one in 400 px and no more."""
+    if max(image.shape[:2]) > 400:
+        return []
+    rows, columns = np.nonzero(image[..., 0] > 200)
+    return [Detection(np.array([x, y], float), 30.0, 0.0, 0.5, 0.9) for x, y in zip(columns, rows, strict=True)]
+
+
+@pytest.mark.parametrize("spot", [(10, 20), (300, 60), (590, 30), (20, 450), (600, 470), (320, 240)])
+def test_small_hands_are_found_in_parts_at_their_place_in_the_frame(spot):
+    image = np.zeros((480, 640, 3), np.uint8)
+    image[spot[1], spot[0]] = 255
+    assert bright_spots(image) == []
+    (found,) = look_everywhere(image, bright_spots)
+    np.testing.assert_array_equal(found.centre_px, spot)
+
+
+def test_the_parts_cover_the_frame_and_small_frames_have_none():
+    image = np.full((300, 500, 3), 255, np.uint8)
+    seen = np.zeros((300, 500), bool)
+    for number in range(n_parts(image)):
+        for one in look_in_part(image, bright_spots, number):
+            seen[int(one.centre_px[1]), int(one.centre_px[0])] = True
+    assert seen.all()
+    assert n_parts(np.zeros((192, 192, 3), np.uint8)) == 0
+
+
+def test_a_hand_as_large_as_a_part_is_left_to_the_whole_frame():
+    def large(image):
+        return [Detection(np.array([50.0, 50.0]), 0.8 * min(image.shape[:2]), 0.0, 0.5, 0.9)]
+
+    assert look_in_part(np.zeros((480, 640, 3), np.uint8), large, 0) == []
+
+
+def test_the_best_of_doubles_is_kept():
+    def at(x, score):
+        return Detection(np.array([x, 0.0]), 100.0, 0.0, 0.5, score)
+
+    assert [one.score for one in without_doubles([at(0, 0.4), at(20, 0.9), at(200, 0.3)])] == [0.9, 0.3]
+
+
+def seen(presence, confidence):
+    return Prediction(np.zeros((21, 2)), np.ones(21), np.zeros((21, 3)), np.full(21, confidence), presence, 0.5)
+
+
+def test_every_opinion_counts_for_finding_a_hand():
+    sure = found_score(0.8, seen(0.99, 0.85))
+    assert sure > 0.95
+    assert found_score(0.2, seen(0.6, 0.2)) < 0.05
+    for weaker in (
+        found_score(0.3, seen(0.99, 0.85)),
+        found_score(0.8, seen(0.5, 0.85)),
+        found_score(0.8, seen(0.99, 0.4)),
+    ):
+        assert weaker < sure
+    for extreme in (found_score(0.0, seen(0.0, 0.0)), found_score(1.0, seen(1.0, 1.0))):
+        assert 0 <= extreme <= 1
+    assert hand_score(seen(1.0, 0.0)) == hand_score(seen(0.0, 1.0)) == 0
+
+
+def test_no_single_opinion_decides_and_a_long_vote_can_still_turn():
+    vote = SideVote()
+    vote.add(1.0)
+    assert vote.side == "left"
+    assert not vote.sure
+    for _ in range(20):
+        vote.add(0.9)
+    assert vote.sure
+    vote.add(0.0)
+    assert vote.side == "left"
+    assert not vote.sure  # contradicted: it is asked again at once
+    count = 0
+    while vote.side == "left":
+        vote.add(0.05)
+        count += 1
+    assert 3 < count < 30
+
+
+def test_a_given_side_stays():
+    vote = SideVote("right")
+    for _ in range(50):
+        vote.add(1.0)
+    assert vote.side == "right"
+    assert vote.sure
