@@ -162,3 +162,13 @@ def test_nothing_believed_is_nothing_seen():
     fitter.update(prediction, crop, 0.0)
     solution = fitter.update(replace(prediction, confidence=np.zeros(21)), crop, 0.03)
     assert solution.status is Status.NOTHING_SEEN and mean_error_mm(solution, vector) < 5
+
+
+@pytest.mark.parametrize("field", ["observed_px", "weight_2d", "relative_mm", "weight_3d", "expected", "pinhole"])
+def test_solver_itself_never_raises(field):
+    """The solver's own guard, below the fitter's: a number that is none ends in a status, or counts as unseen."""
+    problem, start = random_problem(np.random.default_rng(6), SKELETON)
+    solution = solve(SKELETON, replace(problem, **{field: getattr(problem, field) * np.nan}), start)
+    assert np.isfinite(solution.vector).all() and np.isfinite(solution.covariance).all()
+    unseen = field.startswith("weight")  # what has no weight is left out; the rest still fits
+    assert (solution.status is Status.FAILED) is not unseen

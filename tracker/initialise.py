@@ -23,7 +23,7 @@ def with_own_bones(skeleton: Skeleton, joints: np.ndarray) -> np.ndarray:
 
 def palm_rotation(skeleton: Skeleton, relative_mm: np.ndarray) -> np.ndarray:
     """Find camera_from_wrist (3, 3) that turns the rest palm best onto relative joints (21, 3)."""
-    rest, seen = skeleton.rest_joints_mm[_PALM], relative_mm[_PALM]
+    rest, seen = skeleton.offsets_mm[_PALM], relative_mm[_PALM]  # the bases start at the wrist: offsets are places
     u, _, vt = np.linalg.svd((seen - seen.mean(0)).T @ (rest - rest.mean(0)))
     return u @ np.diag([1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
 

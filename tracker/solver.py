@@ -42,8 +42,7 @@ class Solution:
 def solve(skeleton: Skeleton, problem: Problem, start: np.ndarray, max_steps: int = MAX_STEPS) -> Solution:
     """Minimise the energy from `start` (26,)."""
     arrays = _arrays(skeleton, problem)
-    finite = np.isfinite(start).all() and all(np.isfinite(array).all() for array in arrays)
-    if not finite:
+    if not np.isfinite(start).all():
         safe = np.nan_to_num(start, nan=0.0, posinf=0.0, neginf=0.0)
         return solution_at(skeleton, safe, np.inf, 0, Status.FAILED, np.eye(26) * 1e6)
     vector, energy, steps, code, matrix = _minimise(*arrays, np.array(start, float), max_steps)  # type: ignore[call-arg]
@@ -73,11 +72,11 @@ def warm_up() -> None:
 
 def sigma_of_joints(joints: np.ndarray, jacobian: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     """Standard deviation of joints (21, 2): across the line of sight (one direction of two) and along it [mm]."""
-    spread = jacobian @ covariance @ jacobian.transpose(0, 2, 1)
-    rays = joints / (np.linalg.norm(joints, axis=-1, keepdims=True) + 1e-9)
-    along = np.einsum("ja,jab,jb->j", rays, spread, rays)
-    across = (np.trace(spread, axis1=1, axis2=2) - along) / 2
-    return np.sqrt(np.maximum(np.stack([across, along], -1), 0))
+    whole = np.einsum("jai,jai->j", jacobian @ covariance, jacobian)
+    rays = joints / (np.sqrt((joints * joints).sum(-1, keepdims=True)) + 1e-9)
+    by_ray = (rays[:, None] @ jacobian)[:, 0]
+    along = ((by_ray @ covariance) * by_ray).sum(-1)
+    return np.sqrt(np.maximum(np.stack([(whole - along) / 2, along], -1), 0))
 
 
 def solution_at(
@@ -199,6 +198,8 @@ def _minimise(
     energy, gradient, matrix = _normal_equations(
         offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, vector
     )
+    if not np.isfinite(energy):
+        return vector, energy, 0, -1, np.zeros((26, 26))
     for step_number in range(max_steps):
         step, good = _descend(matrix, gradient, damping)
         if not good:
