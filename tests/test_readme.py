@@ -87,7 +87,7 @@ def test_the_python_lines_run(tmp_path, monkeypatch, shared_data):
         check=True,
         env={"PYTHONPATH": str(ROOT), "PATH": ""},
     )
-    assert "right hand 1 tracked" in done.stdout
+    assert "hand 1 tracked" in done.stdout
 
 
 def test_pictures_and_links_of_the_readme_exist():
