@@ -63,21 +63,6 @@ def jacobian(skeleton: Skeleton, vector: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True)
-def _turn(axis, angle):
-    """Rotation matrix about a unit axis."""
-    x, y, z = axis
-    c, s = np.cos(angle), np.sin(angle)
-    t = 1.0 - c
-    return np.array(
-        [
-            [c + t * x * x, t * x * y - s * z, t * x * z + s * y],
-            [t * x * y + s * z, c + t * y * y, t * y * z - s * x],
-            [t * x * z - s * y, t * y * z + s * x, c + t * z * z],
-        ]
-    )
-
-
-@njit(cache=True)
 def _wrist(rotation):
     """Rotation matrix of a rotation vector and its left Jacobian."""
     angle = np.sqrt(np.sum(rotation * rotation))
@@ -94,24 +79,50 @@ def _wrist(rotation):
 
 
 @njit(cache=True)
+def _turn_by(frame, axis, angle, out):
+    """out = frame turned by `angle` about its own unit `axis`, without allocating."""
+    x, y, z = axis[0], axis[1], axis[2]
+    c, s = np.cos(angle), np.sin(angle)
+    t = 1.0 - c
+    for i in range(3):
+        a, b, d = frame[i, 0], frame[i, 1], frame[i, 2]
+        along = t * (a * x + b * y + d * z)
+        out[i, 0] = c * a + along * x + s * (b * z - d * y)
+        out[i, 1] = c * b + along * y + s * (d * x - a * z)
+        out[i, 2] = c * d + along * z + s * (a * y - b * x)
+
+
+@njit(cache=True)
+def _carry(frame, vector, out):
+    """out = frame @ vector, without allocating."""
+    for i in range(3):
+        out[i] = frame[i, 0] * vector[0] + frame[i, 1] * vector[1] + frame[i, 2] * vector[2]
+
+
+@njit(cache=True)
 def _walk(offsets, axes, vector):
     """Frames (21, 3, 3), joints (21, 3) and hinge axes (20, 3) in the camera frame."""
     frames, joints, hinges = np.empty((21, 3, 3)), np.empty((21, 3)), np.empty((20, 3))
+    spread, step = np.empty((3, 3)), np.empty(3)
     frames[0] = _wrist(vector[3:6])[0]
     joints[0] = vector[:3]
     for finger in range(5):
-        frame, position = frames[0], joints[0]
         for i in range(4):
-            joint = 1 + 4 * finger + i
-            position = position + frame @ offsets[joint]
+            joint, angle = 1 + 4 * finger + i, 4 * finger + 1 + i
+            parent = 0 if i == 0 else joint - 1
+            _carry(frames[parent], offsets[joint], step)
+            for k in range(3):
+                joints[joint, k] = joints[parent, k] + step[k]
             if i == 0:
-                hinges[4 * finger] = frame @ axes[4 * finger]
-                frame = frame @ _turn(axes[4 * finger], vector[6 + 4 * finger])
-            if i < 3:
-                angle = 4 * finger + 1 + i
-                hinges[angle] = frame @ axes[angle]
-                frame = frame @ _turn(axes[angle], vector[6 + angle])
-            frames[joint], joints[joint] = frame, position
+                _carry(frames[0], axes[4 * finger], hinges[4 * finger])
+                _turn_by(frames[0], axes[4 * finger], vector[6 + 4 * finger], spread)
+                _carry(spread, axes[angle], hinges[angle])
+                _turn_by(spread, axes[angle], vector[6 + angle], frames[joint])
+            elif i < 3:
+                _carry(frames[parent], axes[angle], hinges[angle])
+                _turn_by(frames[parent], axes[angle], vector[6 + angle], frames[joint])
+            else:
+                frames[joint] = frames[parent]
     return frames, joints, hinges
 
 
@@ -122,23 +133,27 @@ def fk_and_jacobian(offsets, axes, vector):
     spin = _wrist(vector[3:6])[1]
     derivative = np.zeros((21, 3, 26))
     for joint in range(21):
-        arm = joints[joint] - joints[0]
         for k in range(3):
             derivative[joint, k, k] = 1.0
-            derivative[joint, :, 3 + k] = _cross(spin[:, k], arm)
+            _cross_into(spin[0, k], spin[1, k], spin[2, k], joints, joint, 0, derivative, 3 + k)
     for finger in range(5):
         for angle in range(4):
             pivot = 1 + 4 * finger + max(angle - 1, 0)
+            x, y, z = hinges[4 * finger + angle]
             for joint in range(pivot + 1, 5 + 4 * finger):
-                derivative[joint, :, 6 + 4 * finger + angle] = _cross(
-                    hinges[4 * finger + angle], joints[joint] - joints[pivot]
-                )
+                _cross_into(x, y, z, joints, joint, pivot, derivative, 6 + 4 * finger + angle)
     return joints, derivative
 
 
 @njit(cache=True)
-def _cross(a, b):
-    return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
+def _cross_into(x, y, z, joints, joint, pivot, derivative, column):
+    """How a joint moves when it turns about (x, y, z) through the pivot."""
+    a = joints[joint, 0] - joints[pivot, 0]
+    b = joints[joint, 1] - joints[pivot, 1]
+    c = joints[joint, 2] - joints[pivot, 2]
+    derivative[joint, 0, column] = y * c - z * b
+    derivative[joint, 1, column] = z * a - x * c
+    derivative[joint, 2, column] = x * b - y * a
 
 
 def fk_and_jacobian_reference(
