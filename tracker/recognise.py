@@ -59,6 +59,7 @@ def recognise(
     most: int,
     side: Side | None = None,
     thorough: bool = False,
+    sure: float = SURE,
 ) -> list[Sight]:
     """Look closer at detections: the hands that RegNet sees in them, best first, at most `most`.
 
@@ -81,9 +82,9 @@ def recognise(
             (look.ways,) = _both_ways(image, [look.crop], predictor)
             ask_both_ways(look.ways, look.vote)
         look.vote.temper()
-    sure = [look for look in looks if hand_score(look.best) >= STILL_THERE and look.score >= SURE]
+    found = [look for look in looks if hand_score(look.best) >= STILL_THERE and look.score >= sure]
     sights: list[Sight] = []
-    for look in sorted(sure, key=lambda look: -look.score):
+    for look in sorted(found, key=lambda look: -look.score):
         if not any(same_hand(look.best.joints_px, sight.joints_px) for sight in sights):
             sights.append(Sight(look.ways, look.crop, look.vote, look.score))
     return sights[:most]

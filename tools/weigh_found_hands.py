@@ -1,0 +1,127 @@
+"""Weigh detector, presence and confidence for finding hands, after new weights: prints what tracker/aim.py should hold.
+
+usage: python tools/weigh_found_hands.py --photos SET... --empty DIR [--false-share 0.04] [--n 40]
+
+SETs are photo sets (people held out where the set has some), spoiled as other people's photographs are; DIR holds pictures without
+hands. Files whose number ends in 0 are left out of DIR: they are kept for measuring.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy.optimize import minimize
+
+from handpose.camera import Camera
+from handpose.data import photos
+from handpose.images import read_image
+from tracker.load import load_detector, load_predictor
+from tracker.recognise import recognise
+from tracker.search import look_everywhere
+
+_CANDIDATES = 8  # of a picture
+_FOUND = 0.35  # mean joint distance, in hand sizes, up to which a candidate is the labelled hand
+_LONGER_SIDE_PX = 224
+
+
+def main() -> None:
+    """Collect candidates, fit the regression, and set its bias by the share of empty pictures that may show a hand."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, nargs="+", required=True, metavar="SET")
+    parser.add_argument("--empty", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--false-share", type=float, default=0.04)
+    parser.add_argument("--n", type=int, default=40, help="pictures of each set; four times as many empty ones")
+    args = parser.parse_args()
+    look = _Looker()
+    rng = np.random.default_rng(0)
+    hands = [
+        look(*_spoiled(rng, image, joints)) for folder in args.photos for image, joints in _labelled(folder, args.n)
+    ]
+    empty = [look(image, None) for image in _without_hands(args.empty, 4 * args.n)]
+    true = np.array([one[:3] for found in hands for one in found if one[3]])
+    false = np.array([one[:3] for found in empty for one in found])
+    weights, bias = _regression(_logit(true), _logit(false))
+    best_of_empty = sorted((_best(found, weights, bias) for found in empty), reverse=True)
+    bias -= best_of_empty[int(args.false_share * len(empty))]
+    recall = np.mean([_best([one for one in found if one[3]], weights, bias) > 0 for found in hands])
+    reached = np.mean([any(one[3] for one in found) for found in hands])
+    print(f"_FOUND_WEIGHTS, _FOUND_BIAS = np.array({np.round(weights, 2).tolist()}), {bias:.2f}")
+    print(
+        f"a hand in {args.false_share:.0%} of {len(empty)} empty pictures; found in {recall:.3f} of {len(hands)} photographs"
+    )
+    print(f"(the detector offers the hand in {reached:.3f})")
+
+
+class _Looker:
+    """Gives a picture's candidates as rows of detector, presence, confidence and whether it is the labelled hand."""
+
+    def __init__(self) -> None:
+        self.predictor, self.detector = load_predictor(), load_detector()
+
+    def __call__(self, image: np.ndarray, joints: list[np.ndarray] | None) -> list[tuple[float, float, float, bool]]:
+        camera, rows = Camera.from_fov((image.shape[1], image.shape[0])), []
+        for detection in look_everywhere(image, self.detector)[:_CANDIDATES]:
+            sights = recognise(image, camera, [detection], self.predictor, 1, thorough=True, sure=0.0)
+            for sight in sights:
+                seen = sight.ways[sight.vote.side]
+                right = any(
+                    np.linalg.norm(seen.joints_px - one, axis=-1).mean() < _FOUND * np.ptp(one, axis=0).max()
+                    for one in joints or []
+                )
+                rows.append((detection.score, seen.presence, float(seen.confidence.mean()), right))
+        return rows
+
+
+def _labelled(folder: Path, n: int) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+    held_out = [photo for photo in photos.read(folder, "held_out").photos if photo.hands]
+    chosen = held_out or [photo for photo in photos.read(folder).photos if photo.hands]
+    for index in np.linspace(0, len(chosen) - 1, min(n, len(chosen))).astype(int):
+        yield chosen[index].read(), [hand.joints_px for hand in chosen[index].hands]
+
+
+def _without_hands(folder: Path, n: int) -> Iterator[np.ndarray]:
+    paths = sorted(path for path in folder.iterdir() if path.suffix == ".jpg" and not path.stem.endswith("0"))
+    for index in np.linspace(0, len(paths) - 1, min(n, len(paths))).astype(int):
+        yield read_image(paths[index])
+
+
+def _spoiled(
+    rng: np.random.Generator, image: np.ndarray, joints: list[np.ndarray]
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Shrink, squeeze, darken and blur a photograph."""
+    height, width = image.shape[:2]
+    target = _LONGER_SIDE_PX * rng.uniform(0.75, 1.3, 2) * (1.8 if rng.random() < 0.3 else 1.0)
+    small = cv2.resize(image, (int(target[0]), int(target[1])), interpolation=cv2.INTER_AREA)
+    small = (255 * (small / 255) ** rng.uniform(0.5, 2.2) * rng.uniform(0.6, 1)).astype(np.uint8)
+    if rng.random() < 0.5:
+        small = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.4, 1.3))
+    return small, [one * (small.shape[1] / width, small.shape[0] / height) for one in joints]
+
+
+def _logit(chances: np.ndarray) -> np.ndarray:
+    clipped = np.clip(chances, 1e-3, 1 - 1e-3)
+    return np.log(clipped / (1 - clipped))
+
+
+def _regression(true: np.ndarray, false: np.ndarray) -> tuple[np.ndarray, float]:
+    """Fit weights (3,) and bias by logistic regression, lightly held back."""
+    rows = np.column_stack([np.vstack([true, false]), np.ones(len(true) + len(false))])
+    signs = np.r_[np.ones(len(true)), -np.ones(len(false))]
+
+    def loss(w: np.ndarray) -> float:
+        return float(np.logaddexp(0, -signs * (rows @ w)).sum() + 0.5 * (w[:3] ** 2).sum())
+
+    fitted = minimize(loss, np.zeros(4)).x
+    return fitted[:3], float(fitted[3])
+
+
+def _best(found: list[tuple[float, float, float, bool]], weights: np.ndarray, bias: float) -> float:
+    return max((float(weights @ _logit(np.array(one[:3])) + bias) for one in found), default=-np.inf)
+
+
+if __name__ == "__main__":
+    main()
