@@ -68,7 +68,9 @@ def test_export_agrees_with_keras_on_photographs(run, exported, shared_data):
 
     windows, _ = labelled_windows(shared_data / "real" / "hands_dguzk", 128, 16)
     pictures = np.stack([window.image for window in windows])
-    found = exporting.differences(exporting.run_onnx(exported, pictures), KerasNetwork(run)(pictures))
+    found = exporting.differences(
+        exporting.run_onnx(exported, pictures), KerasNetwork(exported.with_suffix(".weights.h5"))(pictures)
+    )
     assert set(found) == set(CONTRACT)
     assert max(found.values()) < exporting.TOLERANCE
 
@@ -78,11 +80,14 @@ def test_openvino_agrees_too(run, exported):
     pictures = exporting.test_pattern(128)
     compiled = openvino.Core().compile_model(str(exported), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     outputs = {key.any_name: value for key, value in compiled(pictures).items()}
-    assert max(exporting.differences(outputs, KerasNetwork(run)(pictures)).values()) < exporting.TOLERANCE
+    assert (
+        max(exporting.differences(outputs, KerasNetwork(exported.with_suffix(".weights.h5"))(pictures)).values())
+        < exporting.TOLERANCE
+    )
 
 
 def test_heatmaps_are_the_kept_ones_in_their_order(run, exported):
-    model, _ = load(run)
+    model, _ = load(exported.with_suffix(".weights.h5"))
     pictures = exporting.test_pattern(128)
     reference = np.array(model(pictures.astype("float32"))["heatmaps"])
     np.testing.assert_allclose(
@@ -99,7 +104,8 @@ def test_export_writes_a_card_with_checksums_and_loadable_weights(run, exported)
     again, _ = load(run / "light.weights.h5")
     first, _ = load(run)
     for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+        stored = a.astype(np.float16) if a.size >= 1024 else a  # large ones at half precision
+        np.testing.assert_array_equal(b, stored.astype(np.float32))
 
 
 def test_keras_runtime_predicts_what_onnx_does(run, exported):
@@ -112,7 +118,7 @@ def test_keras_runtime_predicts_what_onnx_does(run, exported):
     windows = exporting.test_pattern(128)
     sides = ["left", "right", "right", "left"]
     one = Predictor(Onnx()).windows(windows, sides)
-    other = Predictor.from_file(run, runtime="keras").windows(windows, sides)
+    other = Predictor.from_file(exported.with_suffix(".weights.h5"), runtime="keras").windows(windows, sides)
     for name in ("joints_rel", "confidence", "presence", "left"):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-3)
 
@@ -120,7 +126,7 @@ def test_keras_runtime_predicts_what_onnx_does(run, exported):
 def test_keras_runtime_finds_the_keras_weights_beside_the_exported_ones(run, exported, capsys):
     windows = exporting.test_pattern(128)
     beside = Predictor.from_file(exported, runtime="keras", device="gpu")
-    first = Predictor.from_file(run, runtime="keras")
+    first = Predictor.from_file(exported.with_suffix(".weights.h5"), runtime="keras")
     np.testing.assert_allclose(beside.network(windows)["joints_rel"], first.network(windows)["joints_rel"], atol=1e-5)
     if not keras.distribution.list_devices("gpu"):
         assert capsys.readouterr().err.count("no GPU that Keras") == 1
