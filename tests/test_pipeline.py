@@ -119,6 +119,11 @@ def test_the_side_is_the_vote_of_the_whole_track():
     assert np.median(late) < 6
 
 
+def test_two_wrong_seconds_do_not_turn_a_side_that_was_right_for_five():
+    world = World([Hand("right", lambda i: moving_hand(i, 0, 10), seems_left=lambda i: 0.95 if i >= 150 else 0.1)])
+    assert {hands[0].side for hands in tracked(world, range(210))} == {"right"}
+
+
 def test_a_given_side_is_not_voted_on():
     world = World([Hand("right", moving_hand, seems_left=lambda i: 0.99)])
     assert {hands[0].side for hands in tracked(world, range(20), side="right")} == {"right"}
@@ -138,7 +143,7 @@ def test_regnet_is_mostly_asked_once_per_frame():
     tracked(world, range(100), hands=1)
     crops = [sum(n for index, n in world.crops_fed if index == i) for i in range(1, 100)]
     assert np.median(crops) == 1
-    assert np.mean(crops) < 1.2
+    assert np.mean(crops) < 1.4
 
 
 def test_no_hand_no_rows_and_no_error():

@@ -178,9 +178,7 @@ class HandTracker:
     def _welcome(self, sight: Sight, camera: Camera, time_s: float) -> None:
         """Give a hand found anew to the track that lost it, or start one."""
         missing = [track for track in self._tracks if track.state is State.PREDICTED] + self._lost
-        known = [
-            track for track in missing if track.side == sight.vote.side or not (track.vote.sure and sight.vote.sure)
-        ]
+        known = [track for track in missing if track.side == sight.vote.side or not track.vote.settled]
         centre = sight.joints_px.mean(0)
         track = min(known, key=lambda one: float(np.linalg.norm(one.joints_px.mean(0) - centre)), default=None)
         if track is None:

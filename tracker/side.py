@@ -1,4 +1,4 @@
-"""Left or right: a vote over the whole track, since a single frame is often wrong."""
+"""Left or right: a vote over the whole track, since a single frame is often wrong, and so are its neighbours."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from handpose.skeleton import Side
 
 _PER_FRAME = 2.5  # log-odds: no frame decides alone
 _MOST = 30.0  # however long a hand was seen, the vote can still turn
-_SURE = 5.0
-_SURE_AFTER = 8  # opinions
+_EARLY = 10  # opinions, after which a few frames' distance between two keeps them from being the same one twice
 _TURNS_AT = 1.5  # the other side has to lead by so much before the side changes
 
 
@@ -18,7 +17,7 @@ class SideVote:
 
     def __init__(self, given: Side | None = None):
         self._given = given
-        self._log_odds, self._opinions, self._agreed = 0.0, 0, True
+        self._log_odds, self._opinions = 0.0, 0
         self._side: Side | None = given
 
     def add(self, left: float, weight: float = 1.0) -> None:
@@ -27,7 +26,6 @@ class SideVote:
         opinion = _clipped(weight * math.log(chance / (1 - chance)), _PER_FRAME)
         self._log_odds = _clipped(self._log_odds + opinion, _MOST)
         self._opinions += 1
-        self._agreed = (opinion > 0) == (self.side == "left")
         leading: Side = "left" if self._log_odds > 0 else "right"
         if self._given is None and (self._side is None or abs(self._log_odds) >= _TURNS_AT):
             self._side = leading
@@ -42,10 +40,9 @@ class SideVote:
         return self._side or "right"
 
     @property
-    def sure(self) -> bool:
-        """Whether the vote is clear, and was not contradicted just now, so that it may be asked for more rarely."""
-        clear = abs(self._log_odds) >= _SURE and self._opinions >= _SURE_AFTER and self._agreed
-        return self._given is not None or clear
+    def settled(self) -> bool:
+        """Whether enough opinions are in to ask for more only now and then."""
+        return self._given is not None or self._opinions >= _EARLY
 
 
 def _clipped(value: float, most: float) -> float:

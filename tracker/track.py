@@ -20,7 +20,7 @@ HOLD_S = 0.5  # so long an unseen hand is carried on by its motion
 _PX_CUTOFF_HZ = 2.5
 _PX_BETA_HZ = 10.0  # per crop side per second
 _LEAST_CONFIDENCE = 0.15  # a joint less sure than this is aimed at where the fit puts it
-_ASK_SIDE_EVERY = 12  # frames
+_ASK_SIDE_EVERY = 6  # frames
 
 
 class Track:
@@ -45,7 +45,7 @@ class Track:
     @property
     def asks_side(self) -> bool:
         """Whether the next look should be fed both ways: often at first, then now and then."""
-        return not self.vote.sure or self.n_seen % _ASK_SIDE_EVERY == 0
+        return not self.vote.settled or self.n_seen % _ASK_SIDE_EVERY == 0
 
     def see(self, prediction: Prediction, crop: Crop, time_s: float) -> None:
         """Take what RegNet saw in this frame: fit, filter, and aim the next crop."""
