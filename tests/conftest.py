@@ -1,4 +1,4 @@
-"""What all tests share: the folder of photographs, and quiet, single-threaded libraries."""
+"""What all tests share: the folder of photographs, and quiet libraries."""
 
 import os
 from pathlib import Path
