@@ -101,6 +101,10 @@ def test_wrong_use_is_told_in_one_line(tmp_path):
         (["--i", "x", "--mix", "1,2"], "--mix"),
         ([], "nothing to train on"),
         (["--resume", "--o", str(tmp_path)], "no run"),
+        (["--i", "x", "--input", "100", "--o", str(tmp_path / "run")], "multiple of 32, not 100"),
+        (["--i", "x", "--batch", "0", "--o", str(tmp_path / "run")], "--batch must be 1 or more"),
+        (["--i", "x", "--init", "missing.weights.h5", "--o", str(tmp_path / "run")], "missing.weights.h5: no weights"),
     ):
         with pytest.raises(HandposeError, match=message):
             train_detector.run(parser.parse_args(options))
+    assert not (tmp_path / "run").exists(), "a run that never began must not stand in the way of the next one"

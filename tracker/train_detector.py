@@ -72,6 +72,12 @@ def _config(args: argparse.Namespace) -> DetectorConfig:
 
     if not args.i:
         raise HandposeError("nothing to train on: give --i with folders of photo sets or the word render")
+    if args.input < 32 or args.input % 32:
+        raise HandposeError(f"--input must be a multiple of 32, not {args.input}")
+    if args.batch < 1:
+        raise HandposeError(f"--batch must be 1 or more, not {args.batch}")
+    if args.init and not Path(args.init).is_file():
+        raise HandposeError(f"{args.init}: no weights to start from; give --init a .weights.h5 file")
     minutes = args.minutes or (0.0 if args.steps else 30.0)
     return DetectorConfig(
         tuple(args.i), parse_mix(args.mix, args.i), args.input, args.steps, minutes, args.batch, args.lr,
