@@ -10,6 +10,7 @@ import keras
 from keras import layers
 
 from handpose.skeleton import N_JOINTS
+from regnet.blocks import convolution, residual, up
 from regnet.heads import score_heads
 from regnet.layers import ProjLayer, RenderingLayer
 
@@ -27,65 +28,43 @@ def build_light(input_size: int = 128, widths: tuple[int, ...] = WIDTHS, project
         raise ValueError(f"input size must be 128 or 256, not {input_size}")
     image = keras.Input((input_size, input_size, 3), name="image")
     x = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(image)
-    x = _convolution(x, widths[0], 7, 4, "stem")
+    x = convolution(x, widths[0], 7, 4, "stem")
     if input_size == 256:
-        x = _convolution(x, widths[0], 3, 2, "stem_half")
+        x = convolution(x, widths[0], 3, 2, "stem_half")
 
     skips = []
     for i, width in enumerate(widths):
-        x = _residual(x, width, 1 if i == 0 else 2, f"stage{i}a")
-        x = _residual(x, width, 1, f"stage{i}b")
+        x = residual(x, width, 1 if i == 0 else 2, f"stage{i}a")
+        x = residual(x, width, 1, f"stage{i}b")
         skips.append(x)
     at32, at16, at8, at4 = skips
 
     joints_mid = _joints(at4, "joints_mid")
-    x = _up(at4, widths[2], "up8")
+    x = up(at4, widths[2], "up8")
     x = layers.Add(name="skip8")([x, at8])
     if projection:
         cells = ProjLayer(name="project")(joints_mid)
         rendered = RenderingLayer(name="render")(cells)
-        rendered = _convolution(rendered, 32, 3, 2, "rendered16")
-        rendered = _convolution(rendered, 64, 3, 2, "rendered8")
+        rendered = convolution(rendered, 32, 3, 2, "rendered16")
+        rendered = convolution(rendered, 64, 3, 2, "rendered8")
         x = layers.Concatenate(name="with_rendered")([x, rendered])
-    refined = _convolution(x, widths[2], 3, 1, "refine")
+    refined = convolution(x, widths[2], 3, 1, "refine")
 
-    x = layers.Add(name="skip16")([_up(refined, widths[1], "up16"), at16])
-    x = _convolution(x, widths[1], 3, 1, "merge16")
-    x = layers.Add(name="skip32")([_up(x, 64, "up32"), layers.Conv2D(64, 1, name="lateral32")(at32)])
-    x = _convolution(x, 64, 3, 1, "merge32")
+    x = layers.Add(name="skip16")([up(refined, widths[1], "up16"), at16])
+    x = convolution(x, widths[1], 3, 1, "merge16")
+    x = layers.Add(name="skip32")([up(x, 64, "up32"), layers.Conv2D(64, 1, name="lateral32")(at32)])
+    x = convolution(x, 64, 3, 1, "merge32")
     heatmaps = layers.Conv2D(N_JOINTS, 1, dtype="float32", name="heatmaps")(x)
 
-    deep = layers.Concatenate(name="deep")([_convolution(refined, widths[2], 3, 2, "deep4"), at4])
+    deep = layers.Concatenate(name="deep")([convolution(refined, widths[2], 3, 2, "deep4"), at4])
     joints_rel = _joints(deep, "joints_rel")
     outputs = {"joints_mid": joints_mid, "heatmaps": heatmaps, "joints_rel": joints_rel, **score_heads(deep, heatmaps)}
     return keras.Model(image, outputs, name=f"regnet_light_{input_size}")
 
 
-def _convolution(x, filters: int, kernel: int, stride: int, name: str):
-    x = layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False, name=name)(x)
-    x = layers.BatchNormalization(momentum=0.97, name=f"{name}_norm")(x)
-    return layers.ReLU(name=f"{name}_relu")(x)
-
-
-def _residual(x, filters: int, stride: int, name: str):
-    """Add two 3x3 convolutions to their input, which a 1x1 convolution adapts where the shape changes."""
-    short = x
-    if stride > 1 or x.shape[-1] != filters:
-        short = layers.Conv2D(filters, 1, stride, use_bias=False, name=f"{name}_short")(x)
-        short = layers.BatchNormalization(momentum=0.97, name=f"{name}_short_norm")(short)
-    x = _convolution(x, filters, 3, stride, f"{name}_1")
-    x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_2")(x)
-    x = layers.BatchNormalization(momentum=0.97, name=f"{name}_2_norm")(x)
-    return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, short]))
-
-
-def _up(x, filters: int, name: str):
-    return layers.UpSampling2D(interpolation="nearest", name=f"{name}_nearest")(_convolution(x, filters, 3, 1, name))
-
-
 def _joints(x, name: str):
     """Two linear layers from a small map to joints (N, 21, 3), as in the paper."""
-    x = layers.Flatten(name=f"{name}_flat")(_convolution(x, 128, 1, 1, f"{name}_squeeze"))
+    x = layers.Flatten(name=f"{name}_flat")(convolution(x, 128, 1, 1, f"{name}_squeeze"))
     x = layers.Dense(200, name=f"{name}_hidden")(x)
     x = layers.Dense(3 * N_JOINTS, dtype="float32", name=f"{name}_vector")(x)
     return layers.Reshape((N_JOINTS, 3), dtype="float32", name=name)(x)

@@ -16,7 +16,18 @@ ALLOWED = {  # what each package may import of the others
 }
 HEAVY = {"tensorflow", "keras", "jax", "torch"}
 # Modules that exist only to train or convert; they are imported inside the functions that do.
-TRAINING = {"backend", "light", "paper", "layers", "heads", "losses", "networks", "detector_network", "detector_loss"}
+TRAINING = {
+    "backend",
+    "blocks",
+    "light",
+    "paper",
+    "layers",
+    "heads",
+    "losses",
+    "networks",
+    "detector_network",
+    "detector_loss",
+}
 
 
 def sources(package: str) -> list[Path]:

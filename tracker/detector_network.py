@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from regnet.blocks import convolution, residual, up
+
 OUTPUTS = {"centre": 1, "box": 1, "offset": 2, "roll": 2, "left": 1}
 _WIDTHS = (24, 48, 96, 144, 192)  # channels at strides 2, 4, 8, 16 and 32
 
@@ -20,18 +22,18 @@ def build_detector(input_size: int = 192) -> keras.Model:
         raise ValueError(f"input size must be a multiple of 32, not {input_size}")
     image = keras.Input((input_size, input_size, 3), name="image")
     x = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(image)
-    x = _convolution(x, _WIDTHS[0], 5, 2, "stem")
+    x = convolution(x, _WIDTHS[0], 5, 2, "stem")
     levels = []
     for i, width in enumerate(_WIDTHS[1:]):
-        x = _residual(x, width, 2, f"stage{i}a")
-        x = _residual(x, width, 1, f"stage{i}b") if i else x
+        x = residual(x, width, 2, f"stage{i}a")
+        x = residual(x, width, 1, f"stage{i}b") if i else x
         levels.append(x)
     _, at8, at16, at32 = levels
-    x = layers.Add(name="skip16")([_up(at32, _WIDTHS[3], "up16"), at16])
-    x = _convolution(x, _WIDTHS[3], 3, 1, "merge16")
-    x = layers.Add(name="skip8")([_up(x, _WIDTHS[2], "up8"), at8])
-    x = _convolution(x, _WIDTHS[2], 3, 1, "merge8")
-    x = _convolution(x, 64, 3, 1, "neck")
+    x = layers.Add(name="skip16")([up(at32, _WIDTHS[3], "up16"), at16])
+    x = convolution(x, _WIDTHS[3], 3, 1, "merge16")
+    x = layers.Add(name="skip8")([up(x, _WIDTHS[2], "up8"), at8])
+    x = convolution(x, _WIDTHS[2], 3, 1, "merge8")
+    x = convolution(x, 64, 3, 1, "neck")
     rare = keras.initializers.Constant(-4.0)  # hardly any cell holds a hand
     outputs = {
         name: layers.Conv2D(
@@ -40,24 +42,3 @@ def build_detector(input_size: int = 192) -> keras.Model:
         for name, channels in OUTPUTS.items()
     }
     return keras.Model(image, outputs, name=f"hand_detector_{input_size}")
-
-
-def _convolution(x, filters: int, kernel: int, stride: int, name: str):
-    x = layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False, name=name)(x)
-    x = layers.BatchNormalization(momentum=0.97, name=f"{name}_norm")(x)
-    return layers.ReLU(name=f"{name}_relu")(x)
-
-
-def _residual(x, filters: int, stride: int, name: str):
-    short = x
-    if stride > 1:
-        short = layers.Conv2D(filters, 1, stride, use_bias=False, name=f"{name}_short")(x)
-        short = layers.BatchNormalization(momentum=0.97, name=f"{name}_short_norm")(short)
-    x = _convolution(x, filters, 3, stride, f"{name}_1")
-    x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_2")(x)
-    x = layers.BatchNormalization(momentum=0.97, name=f"{name}_2_norm")(x)
-    return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, short]))
-
-
-def _up(x, filters: int, name: str):
-    return layers.UpSampling2D(interpolation="nearest", name=f"{name}_nearest")(_convolution(x, filters, 3, 1, name))
