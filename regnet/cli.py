@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from handpose.errors import HandposeError
+from handpose.command import run_command
 from regnet import evaluate, export, summary, train
 
 COMMANDS = {
@@ -19,21 +18,7 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit code: 0 done or closed by the user, 1 an error told in one line, 2 wrong usage."""
-    parser = argparse.ArgumentParser("regnet", description="From a picture of a hand to 2D heatmaps and 3D joints.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, (module, purpose) in COMMANDS.items():
-        command = commands.add_parser(name, help=purpose, description=module.__doc__)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
-    args = parser.parse_args(arguments)
-    try:
-        args.run(args)
-    except HandposeError as error:
-        print(f"regnet: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("regnet: stopped", file=sys.stderr)
-    return 0
+    return run_command("regnet", "From a picture of a hand to 2D heatmaps and 3D joints.", COMMANDS, arguments)
 
 
 if __name__ == "__main__":
