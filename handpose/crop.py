@@ -7,9 +7,11 @@ side `MARGIN` times the longer side of the rolled box.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
+from numba import njit
 
 from handpose.camera import Camera
 from handpose.skeleton import M0, WRIST
@@ -17,6 +19,7 @@ from handpose.skeleton import M0, WRIST
 CROP_SIZE = 128
 MARGIN = 1.5
 _SMALLEST_SIDE = 1e-3  # on the plane z = 1, so that coinciding joints still give a camera
+_COARSEST = 1.8  # picture pixels to a window pixel that a bilinear look-up may skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +37,8 @@ class Crop:
         joints_px = np.asarray(joints_px, float)
         rays = camera.rays(joints_px)
         aim = camera.rays((joints_px.min(0) + joints_px.max(0)) / 2)
-        for _ in range(4):  # the box depends on the aim, and the aim on the box: settles at once
-            upright = look_at(aim)
-            bone = _onto_plane(rays[[WRIST, M0]], upright)
-            turn = _roll(np.arctan2(bone[1, 0] - bone[0, 0], bone[0, 1] - bone[1, 1]))
-            rotation = upright @ turn
-            box = _onto_plane(rays, rotation)
-            low, high = box.min(0), box.max(0)
-            aim = rotation @ np.append((low + high) / 2, 1.0)
-        side = max(float((high - low).max()) * margin, _SMALLEST_SIDE)
+        rotation, extent = _aimed(rays, aim)
+        side = max(extent * margin, _SMALLEST_SIDE)
         return cls(camera, rotation, size / side, size)
 
     @classmethod
@@ -85,46 +81,81 @@ class Crop:
         rotation = self.camera_from_crop @ look_at(aim) @ _roll(roll_rad)
         return Crop(self.source, rotation, self.focal_px / scale, self.size)
 
+    @cached_property
+    def side_px(self) -> float:
+        """Length of the window's side in the picture [px]."""
+        corners = self.corners_px
+        return float(np.linalg.norm(corners - corners[[3, 0, 1, 2]], axis=-1).mean())
+
     def warp(self, image: np.ndarray) -> np.ndarray:
         """Cut the window (size, size, 3) out of a picture (H, W, 3) uint8; what lies outside the picture is black."""
+        part, part_from_image = self._halved(image)
         if any(self.source.distortion):
             grid = np.stack(np.meshgrid(np.arange(self.size), np.arange(self.size)), axis=-1)
-            x, y = np.moveaxis(self.to_image(grid).astype(np.float32), -1, 0)
-            return cv2.remap(image, np.ascontiguousarray(x), np.ascontiguousarray(y), cv2.INTER_LINEAR)
-        image_from_crop = self.source.matrix @ self.camera_from_crop @ np.linalg.inv(self.camera.matrix)
-        image, image_from_crop = self._shrunk(image, image_from_crop)
+            places = self.to_image(grid) * part_from_image[0, 0] + part_from_image[:2, 2]
+            x, y = np.moveaxis(places.astype(np.float32), -1, 0)
+            return cv2.remap(part, np.ascontiguousarray(x), np.ascontiguousarray(y), cv2.INTER_LINEAR)
+        middle = (self.size - 1) / 2
+        ray_from_crop = np.array([[1, 0, -middle], [0, 1, -middle], [0, 0, self.focal_px]])
+        part_from_crop = part_from_image @ self.source.matrix @ self.camera_from_crop @ ray_from_crop
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return cv2.warpPerspective(image, image_from_crop, (self.size, self.size), flags=flags)
+        return cv2.warpPerspective(part, part_from_crop, (self.size, self.size), flags=flags)
 
-    def _shrunk(self, image: np.ndarray, image_from_crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Average a much larger picture down first: a bilinear look-up alone would alias."""
-        corners = self.corners_px
-        shrink = np.linalg.norm(corners - np.roll(corners, 1, 0), axis=-1).mean() / self.size
+    def _halved(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Average the part of a much larger picture down first, by halves: a bilinear look-up alone would alias."""
+        corners, shrink = self.corners_px, self.side_px / self.size
+        if shrink < _COARSEST:
+            return image, np.eye(3)
         height, width = image.shape[:2]
-        low = np.clip(np.floor(corners.min(0)) - 2, 0, (width, height)).astype(int)
-        high = np.clip(np.ceil(corners.max(0)) + 3, 0, (width, height)).astype(int)
-        if shrink < 1.5 or (high - low).min() < 2:
-            return image, image_from_crop
-        part = image[low[1] : high[1], low[0] : high[0]]
-        target = np.maximum(np.round((high - low) / shrink), 1).astype(int)
-        part = cv2.resize(part, (int(target[0]), int(target[1])), interpolation=cv2.INTER_AREA)
-        ratio = target / (high - low)
+        low = np.clip(np.floor(corners.min(0)) - 2 * shrink, 0, (width, height)).astype(int)
+        high = np.clip(np.ceil(corners.max(0)) + 2 * shrink, 0, (width, height)).astype(int)
+        part, halvings = image[low[1] : high[1], low[0] : high[0]], 0
+        while shrink >= _COARSEST and min(part.shape[:2]) > 1:
+            rows, columns = (extent // 2 for extent in part.shape[:2])
+            part = cv2.resize(part[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA)
+            shrink, halvings = shrink / 2, halvings + 1
+        ratio = 0.5**halvings
         offset = (0.5 - low) * ratio - 0.5
-        part_from_image = np.array([[ratio[0], 0, offset[0]], [0, ratio[1], offset[1]], [0, 0, 1]])
-        return part, part_from_image @ image_from_crop
+        return part, np.array([[ratio, 0, offset[0]], [0, ratio, offset[1]], [0, 0, 1]])
 
 
 def look_at(ray: np.ndarray) -> np.ndarray:
     """Give the smallest rotation (3, 3) that turns the optical axis into `ray` (3,)."""
-    x, y, z = np.asarray(ray, float) / np.linalg.norm(ray)
+    return _look_along(np.asarray(ray, float))
+
+
+@njit(cache=True)
+def _look_along(ray):
+    """`look_at` of an array (3,)."""
+    x, y, z = ray / np.sqrt(np.sum(ray * ray))
     k = 1 / (1 + z)
     return np.array([[1 - k * x * x, -k * x * y, x], [-k * x * y, 1 - k * y * y, y], [-x, -y, z]])
 
 
-def _roll(angle_rad: float) -> np.ndarray:
+@njit(cache=True)
+def _roll(angle_rad):
     """Turn about the optical axis so that what points `angle_rad` clockwise from up comes to point up."""
     c, s = np.cos(angle_rad), np.sin(angle_rad)
-    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
+@njit(cache=True)
+def _aimed(rays, aim):
+    """Turn a camera towards the middle of rays (21, 3), rolled so that W to M0 points up: rotation (3, 3), longer side of their box."""
+    rotation, extent = np.empty((3, 3)), 0.0
+    for _ in range(4):  # the box depends on the aim, and the aim on the box: settles at once
+        upright = _look_along(aim)
+        wrist, knuckle = rays[WRIST] @ upright, rays[M0] @ upright
+        across = knuckle[0] / max(knuckle[2], 1e-6) - wrist[0] / max(wrist[2], 1e-6)
+        up = wrist[1] / max(wrist[2], 1e-6) - knuckle[1] / max(knuckle[2], 1e-6)
+        rotation = upright @ _roll(np.arctan2(across, up))
+        turned = rays @ rotation
+        columns = turned[:, 0] / np.maximum(turned[:, 2], 1e-6)
+        rows = turned[:, 1] / np.maximum(turned[:, 2], 1e-6)
+        left, right, top, bottom = columns.min(), columns.max(), rows.min(), rows.max()
+        extent = max(right - left, bottom - top)
+        aim = rotation @ np.array([(left + right) / 2, (top + bottom) / 2, 1.0])
+    return rotation, extent
 
 
 def _onto_plane(rays: np.ndarray, rotation: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 HEATMAP_SIZE = 32
 HEATMAP_SIGMA = 1.2  # [cells]
@@ -31,20 +32,30 @@ def decode_heatmaps(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     The sub-pixel part is the vertex of the parabola through the logarithms beside the maximum, exact for a Gaussian.
     """
     heatmaps = np.asarray(heatmaps)
-    size = heatmaps.shape[-1]
-    flat = heatmaps.reshape(-1, size * size)
-    best = flat.argmax(-1)
-    rows, columns = np.divmod(best, size)
-    index = np.arange(len(flat))
-    maps = flat.reshape(-1, size, size)
-    x = columns + _vertex(*(maps[index, rows, np.clip(columns + d, 0, size - 1)] for d in (-1, 0, 1)))
-    y = rows + _vertex(*(maps[index, np.clip(rows + d, 0, size - 1), columns] for d in (-1, 0, 1)))
-    shape = heatmaps.shape[:-2]
-    return np.stack([x, y], axis=-1).reshape(shape + (2,)), flat[index, best].reshape(shape)
+    size, shape = heatmaps.shape[-1], heatmaps.shape[:-2]
+    cells, peaks = _decode(np.ascontiguousarray(heatmaps.reshape(-1, size, size)))
+    return cells.reshape(shape + (2,)), peaks.reshape(shape)
 
 
-def _vertex(before: np.ndarray, middle: np.ndarray, after: np.ndarray) -> np.ndarray:
+@njit(cache=True)
+def _decode(maps):
+    """Cells (N, 2) and peak values (N,) of maps (N, size, size)."""
+    count, size, _ = maps.shape
+    cells, peaks = np.empty((count, 2)), np.empty(count, maps.dtype)
+    for n in range(count):
+        best = np.argmax(maps[n])
+        row, column = best // size, best % size
+        peaks[n] = maps[n, row, column]
+        left, right = maps[n, row, max(column - 1, 0)], maps[n, row, min(column + 1, size - 1)]
+        above, below = maps[n, max(row - 1, 0), column], maps[n, min(row + 1, size - 1), column]
+        cells[n, 0] = column + _vertex(left, peaks[n], right)
+        cells[n, 1] = row + _vertex(above, peaks[n], below)
+    return cells, peaks
+
+
+@njit(cache=True)
+def _vertex(before, middle, after):
     """Offset in [-0.5, 0.5] of the maximum of a Gaussian from three samples of it."""
-    a, b, c = (np.log(np.maximum(value, 1e-6).astype(float)) for value in (before, middle, after))
+    a, b, c = np.log(max(before, 1e-6)), np.log(max(middle, 1e-6)), np.log(max(after, 1e-6))
     curvature = 2 * b - a - c
-    return np.clip(np.where(curvature > 1e-9, 0.5 * (c - a) / np.maximum(curvature, 1e-9), 0.0), -0.5, 0.5)
+    return min(max(0.5 * (c - a) / curvature, -0.5), 0.5) if curvature > 1e-9 else 0.0

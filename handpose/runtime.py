@@ -148,6 +148,8 @@ def _openvino(content: bytes) -> tuple[Run, list, list[str]]:
         nonlocal many
         if len(images) <= _ONE_BY_ONE:
             rows = [list(request.infer([images[i : i + 1]], share_inputs=True).values()) for i in range(len(images))]
+            if len(rows) == 1:
+                return dict(zip(names, rows[0], strict=True))
             return {name: np.concatenate(parts) for name, parts in zip(names, zip(*rows, strict=True), strict=True)}
         many = many or core.compile_model(model, "CPU", settings)
         return dict(zip(names, many(images).values(), strict=True))

@@ -76,7 +76,7 @@ class Predictor:
         return [
             Prediction(
                 joints_px=crop.to_image(seen.joints_px[i]),
-                sigma_px=seen.sigma_px[i] * _picture_px_per_window_px(crop),
+                sigma_px=seen.sigma_px[i] * (crop.side_px / crop.size),
                 joints_rel=seen.joints_rel[i],
                 confidence=seen.confidence[i],
                 presence=float(seen.presence[i]),
@@ -116,8 +116,3 @@ def expected_error_cells(confidence: np.ndarray) -> np.ndarray:
     """Turn confidences 0..1 (...) into expected errors [heatmap cells]."""
     variance = CONFIDENT_CELLS**2 * -2 * np.log(np.clip(confidence, 1e-3, 1.0)) - ROUNDING_VARIANCE
     return np.sqrt(np.maximum(variance, SMALLEST_ERROR_CELLS**2))
-
-
-def _picture_px_per_window_px(crop: Crop) -> float:
-    corners = crop.corners_px
-    return float(np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=-1).mean() / crop.size)

@@ -16,6 +16,7 @@ from handpose.errors import HandposeError
 
 RENDER = "render"
 _AHEAD = 6  # batches kept ready
+_WITHOUT_HAND_SHARE = 0.08  # of a batch, where such pictures are given
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class StreamConfig:
     batch_size: int = 32
     size: int = 128
     seed: int = 0
+    without_hand: str = ""  # folder of pictures that look like hands and show none
 
 
 class BatchMaker:
@@ -35,6 +37,7 @@ class BatchMaker:
     def __init__(self, config: StreamConfig):
         from handpose.synthesis.backgrounds import Backgrounds, shared_data
         from regnet.photo_crops import PhotoCrops
+        from regnet.without_hand import WithoutHand
 
         self.config = config
         folders = [Path(source) for source in config.sources if source != RENDER]
@@ -46,6 +49,7 @@ class BatchMaker:
             from regnet.render_items import RenderItems
 
             self.renders = RenderItems(config.seed, config.size, backgrounds)
+        self.without_hand = WithoutHand(Path(config.without_hand), config.size) if config.without_hand else None
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """Make batch number `step`: arrays with the batch first."""
@@ -56,6 +60,8 @@ class BatchMaker:
         return {key: np.stack([item[key] for item in items]) for key in items[0]}
 
     def _item(self, source: str, step: int, place: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        if self.without_hand and rng.random() < _WITHOUT_HAND_SHARE:
+            return self.without_hand.item(rng)
         if source == RENDER:
             return self.renders.item(step * self.config.batch_size + place, rng)
         return self.photos[source].item(rng)

@@ -33,6 +33,7 @@ class TrainConfig:
     evaluate_every: int = 1000
     save_every: int = 500
     init: str = ""
+    without_hand: str = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--evaluate-every", type=int, default=1000, metavar="STEPS")
     parser.add_argument("--save-every", type=int, default=500, metavar="STEPS")
     parser.add_argument("--init", default="", metavar="WEIGHTS", help="start from these .weights.h5")
+    parser.add_argument(
+        "--without-hand", default="", metavar="DIR", help="pictures without hands (tools/mine_false_hands.py)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -76,7 +80,7 @@ def _config(args: argparse.Namespace) -> TrainConfig:
     return TrainConfig(
         tuple(args.i), mix, args.network, args.input,
         not args.no_projection, args.steps, minutes, args.batch, args.lr, args.precision, args.seed,
-        args.evaluate_every, args.save_every, args.init,
+        args.evaluate_every, args.save_every, args.init, args.without_hand,
     )  # fmt: skip
 
 
@@ -107,7 +111,9 @@ def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callab
     if config.init:
         model.load_weights(config.init)
     held_out = HeldOut(config.sources, config.input_size)
-    mixed = StreamConfig(config.sources, config.mix, config.batch_size, config.input_size, config.seed)
+    mixed = StreamConfig(
+        config.sources, config.mix, config.batch_size, config.input_size, config.seed, config.without_hand
+    )
     task = Task(
         model,
         regnet_losses,

@@ -3,7 +3,7 @@
 usage: python tools/weigh_found_hands.py --photos SET... --empty DIR [--false-share 0.04] [--n 40]
 
 SETs are photo sets (people held out where the set has some), spoiled as other people's photographs are; DIR holds pictures without
-hands. Files whose number ends in 0 are left out of DIR: they are kept for measuring.
+hands, of which those whose number ends in 6 to 9 are used: 0 is kept for measuring, 1 to 5 for `mine_false_hands.py`.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _labelled(folder: Path, n: int) -> Iterator[tuple[np.ndarray, list[np.ndarra
 
 
 def _without_hands(folder: Path, n: int) -> Iterator[np.ndarray]:
-    paths = sorted(path for path in folder.iterdir() if path.suffix == ".jpg" and not path.stem.endswith("0"))
+    paths = sorted(path for path in folder.iterdir() if path.suffix == ".jpg" and path.stem[-1] in "6789")
     for index in np.linspace(0, len(paths) - 1, min(n, len(paths))).astype(int):
         yield read_image(paths[index])
 

@@ -22,12 +22,6 @@ def crop_around(camera: Camera, joints_px: np.ndarray, otherwise: Crop) -> Crop:
     return Crop.from_joints(camera, joints_px, otherwise.size) if sane else otherwise
 
 
-def crop_side_px(crop: Crop) -> float:
-    """Give the length of a crop's side in the picture [px]."""
-    corners = crop.corners_px
-    return max(float(np.linalg.norm(corners[1] - corners[0])), _SMALLEST_CROP_PX)
-
-
 def hand_score(prediction: Prediction) -> float:
     """How sure it is that a crop shows a hand whose joints were found, 0..1: presence and the joints' confidence both have to be high."""
     return float(np.sqrt(prediction.presence * prediction.confidence.mean()))

@@ -87,10 +87,12 @@ class SceneMaker:
         if rng.random() < 0.5:
             canvas, known = canvas[:, ::-1], known[:, ::-1]
             hands = [_mirrored(hand, size) for hand in hands]
-        cells = cv2.resize(np.ascontiguousarray(known), (size // STRIDE,) * 2, interpolation=cv2.INTER_AREA)
+        sought = [hand for hand in hands if hand.side_px >= _SMALLEST * size]
+        known = _doubt(known, [hand for hand in hands if hand not in sought])
+        cells = cv2.resize(known, (size // STRIDE,) * 2, interpolation=cv2.INTER_AREA)
         return {
             "image": random_look(np.ascontiguousarray(canvas), rng),
-            **scene_targets([hand for hand in hands if hand.side_px >= _SMALLEST * size], size),
+            **scene_targets(sought, size),
             "known": (cells[..., None] > 200).astype(np.float32),
         }
 
@@ -109,7 +111,10 @@ class SceneMaker:
 def paste(
     canvas, known, hands, picture: Picture, rng: np.random.Generator, largest: float = _LARGEST, frame: bool = False
 ):
-    """Lay a picture at a random place, size and turn over a scene; return the new canvas, known map and hands."""
+    """Lay a picture at a random place, size and turn over a scene; return the new canvas, known map and hands.
+
+    A hand that is cut off or mostly covered is neither sought nor background: its place becomes unknown.
+    """
     size = canvas.shape[0]
     scale, turn, matrix = _whole_frame(picture, size, rng) if frame else _anywhere(picture, size, largest, rng)
     linear = matrix[:, :2]
@@ -129,7 +134,16 @@ def paste(
         if ((hand.centre_px > -0.1 * hand.side_px) & (hand.centre_px < size + 0.1 * hand.side_px)).all()
     ]
     in_sight = [hand for hand in hands if alpha[_cell(hand.centre_px, size)] < 0.5]
-    return canvas, known, in_sight + whole
+    lost = [hand for hand in here + hands if hand not in whole + in_sight]
+    return canvas, _doubt(known, lost), in_sight + whole
+
+
+def _doubt(known: np.ndarray, hands: list[SceneHand]) -> np.ndarray:
+    """Mark the places of hands as unknown."""
+    known = np.ascontiguousarray(known)
+    for hand in hands:
+        cv2.circle(known, np.round(hand.centre_px).astype(int).tolist(), round(0.5 * hand.side_px) + 1, 0, -1)
+    return known
 
 
 def _anywhere(picture: Picture, size: int, largest: float, rng: np.random.Generator):

@@ -13,7 +13,7 @@ STRIDE = 8  # px of the scene per cell
 _NEAR = 0.35  # centre value from which a cell also learns the hand's box, roll and side
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SceneHand:
     """A hand of a training scene: centre (2,) and side of its square rolled box [px], roll clockwise from up, left or not (None: unknown)."""
 

@@ -146,7 +146,9 @@ class HandFitter:
         return solution_at(self.skeleton, vector, solution.energy, solution.steps, solution.status, solution.covariance)
 
     def _best_start(self, problem: Problem, expected: np.ndarray) -> np.ndarray:
-        """Begin from the palm that RegNet sees now, or from where the motion leads: whichever explains the frame better."""
+        """Begin from where the motion leads, or, where that explains the frame badly, from the palm that RegNet sees now if that is better."""
+        if energy_of(self.skeleton, problem, expected)[0] < _DOUBTFUL_ENERGY:
+            return expected
         renewed = expected.copy()
         renewed[3:6] = log_so3(palm_rotation(self.skeleton, problem.relative_mm))
         renewed = _same_turn(renewed, expected)

@@ -61,22 +61,17 @@ def energy_of(skeleton: Skeleton, problem: Problem, vector: np.ndarray) -> tuple
     return _normal_equations(*_arrays(skeleton, problem), np.asarray(vector, float))  # type: ignore[call-arg]
 
 
-def warm_up() -> None:
-    """Load or compile the solver, so that the first frame does not wait."""
-    zeros = np.zeros(21)
-    problem = Problem(
-        np.array([600.0, 600, 320, 240]), np.zeros((21, 2)), zeros, np.zeros((21, 3)), zeros, np.zeros(26), np.ones(26)
-    )
-    solve(Skeleton.default(), problem, np.r_[0, 0, 500.0, np.zeros(23)])
-
-
-def sigma_of_joints(joints: np.ndarray, jacobian: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+@njit(cache=True)
+def sigma_of_joints(joints, jacobian, covariance):
     """Standard deviation of joints (21, 2): across the line of sight (one direction of two) and along it [mm]."""
-    whole = np.einsum("jai,jai->j", jacobian @ covariance, jacobian)
-    rays = joints / (np.sqrt((joints * joints).sum(-1, keepdims=True)) + 1e-9)
-    by_ray = (rays[:, None] @ jacobian)[:, 0]
-    along = ((by_ray @ covariance) * by_ray).sum(-1)
-    return np.sqrt(np.maximum(np.stack([(whole - along) / 2, along], -1), 0))
+    sigma = np.empty((len(joints), 2))
+    for j in range(len(joints)):
+        spread = jacobian[j] @ covariance @ jacobian[j].T
+        ray = joints[j] / (np.sqrt(np.sum(joints[j] * joints[j])) + 1e-9)
+        along = ray @ spread @ ray
+        sigma[j, 0] = np.sqrt(max((spread[0, 0] + spread[1, 1] + spread[2, 2] - along) / 2, 0.0))
+        sigma[j, 1] = np.sqrt(max(along, 0.0))
+    return sigma
 
 
 def solution_at(

@@ -9,7 +9,7 @@ from handpose.crop import Crop
 from handpose.kinematics import forward_kinematics
 from handpose.prediction import Prediction
 from handpose.skeleton import Side, Skeleton
-from tracker.aim import crop_around, crop_side_px, hand_score
+from tracker.aim import crop_around, hand_score
 from tracker.filters import OneEuro, PoseFilter
 from tracker.fitter import HandFitter
 from tracker.hand import State, TrackedHand
@@ -19,6 +19,7 @@ from tracker.solver import Solution
 HOLD_S = 0.5  # so long an unseen hand is carried on by its motion
 _PX_CUTOFF_HZ = 2.5
 _PX_BETA_HZ = 10.0  # per crop side per second
+_SMALLEST_CROP_PX = 12.0
 _LEAST_CONFIDENCE = 0.15  # a joint less sure than this is aimed at where the fit puts it
 _ASK_SIDE_EVERY = 6  # frames
 
@@ -53,7 +54,7 @@ class Track:
             self._start_fit()
         self._solution = self._fitter.update(prediction, crop, time_s)
         self._filter(self._solution, time_s)
-        self._filter_px.beta = np.asarray(_PX_BETA_HZ / crop_side_px(crop))
+        self._filter_px.beta = np.asarray(_PX_BETA_HZ / max(crop.side_px, _SMALLEST_CROP_PX))
         if time_s - self.last_seen_s > HOLD_S / 2:
             self._filter_px.reset()
         self.joints_px = self._filter_px(prediction.joints_px, time_s)

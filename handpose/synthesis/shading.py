@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 NOISE_SIZE = 64
+_SLANT_MM = 25.0  # of skin across the shadow's soft border, at most
 # Lines of the left palm, seen flat, in units of |W-M0|: heart, head and life line as (x, y) corners.
 PALM_LINES = np.array(
     [
@@ -59,15 +60,19 @@ def _bell(x, width):
 
 
 @njit(cache=True, fastmath=True)
-def _lit(shadow, x, y, z, size):
-    """Share of the key light that reaches a point, softened over 5x5 cells of the shadow map."""
+def _lit(shadow, x, y, z, slope_x, slope_y, size):
+    """Share of the key light that reaches a point, softened over 5x5 cells of the shadow map.
+
+    slope_x, slope_y: how much deeper the point's own surface lies one cell on [mm]; without them slanted skin shades itself.
+    """
     if size == 0:
         return 1.0
     total, cx, cy = 0.0, int(x), int(y)
     for dy in range(-2, 3):
         for dx in range(-2, 3):
             px, py = min(max(cx + dx, 0), size - 1), min(max(cy + dy, 0), size - 1)
-            total += min(max((shadow[py, px] + 6.0 - z) / 4.0, 0.0), 1.0)
+            own = z + min(max((px - x) * slope_x + (py - y) * slope_y, -_SLANT_MM), _SLANT_MM)
+            total += min(max((shadow[py, px] + 6.0 - own) / 4.0, 0.0), 1.0)
     return total / 25.0
 
 
@@ -153,6 +158,10 @@ def shade(
                     gloss = shine + 0.5 * edge
                     rough = 0.02
 
+            # The surface in the light's axes, before its relief.
+            tx = light_axes[0, 0] * n[0] + light_axes[0, 1] * n[1] + light_axes[0, 2] * n[2]
+            ty = light_axes[1, 0] * n[0] + light_axes[1, 1] * n[1] + light_axes[1, 2] * n[2]
+            tz = min(light_axes[2, 0] * n[0] + light_axes[2, 1] * n[1] + light_axes[2, 2] * n[2], -0.05) * light_scale
             # Fine relief turns the normal a little.
             n[0] += rough * fine + 0.05 * mottle * coarse
             n[1] += rough * coarse
@@ -168,7 +177,7 @@ def shade(
                 light_axes[1, 0] * p[0] + light_axes[1, 1] * p[1] + light_axes[1, 2] * p[2] - light_low[1]
             ) * light_scale
             lz = light_axes[2, 0] * p[0] + light_axes[2, 1] * p[1] + light_axes[2, 2] * p[2]
-            lit = _lit(shadow, lx, ly, lz, shadow.shape[0])
+            lit = _lit(shadow, lx, ly, lz, -tx / tz, -ty / tz, shadow.shape[0])
             reach = np.sqrt(p[0] ** 2 + p[1] ** 2 + p[2] ** 2)
             hx, hy, hz = key_from[0] - p[0] / reach, key_from[1] - p[1] / reach, key_from[2] - p[2] / reach
             half = (hx * x + hy * y + hz * z) / (np.sqrt(hx * hx + hy * hy + hz * hz) + 1e-9)
