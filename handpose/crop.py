@@ -14,12 +14,12 @@ import numpy as np
 from numba import njit
 
 from handpose.camera import Camera
+from handpose.shrink import COARSEST, halved
 from handpose.skeleton import M0, WRIST
 
 CROP_SIZE = 128
 MARGIN = 1.5
 _SMALLEST_SIDE = 1e-3  # on the plane z = 1, so that coinciding joints still give a camera
-_COARSEST = 1.8  # picture pixels to a window pixel that a bilinear look-up may skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,21 +102,17 @@ class Crop:
         return cv2.warpPerspective(part, part_from_crop, (self.size, self.size), flags=flags)
 
     def _halved(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Average the part of a much larger picture down first, by halves: a bilinear look-up alone would alias."""
-        corners, shrink = self.corners_px, self.side_px / self.size
-        if shrink < _COARSEST:
-            return image, np.eye(3)
+        """Average the part of a much larger picture down first: that part and part_from_image (3, 3)."""
+        shrink = self.side_px / self.size
         height, width = image.shape[:2]
-        low = np.clip(np.floor(corners.min(0)) - 2 * shrink, 0, (width, height)).astype(int)
-        high = np.clip(np.ceil(corners.max(0)) + 2 * shrink, 0, (width, height)).astype(int)
-        part, halvings = image[low[1] : high[1], low[0] : high[0]], 0
-        while shrink >= _COARSEST and min(part.shape[:2]) > 1:
-            rows, columns = (extent // 2 for extent in part.shape[:2])
-            part = cv2.resize(part[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA)
-            shrink, halvings = shrink / 2, halvings + 1
-        ratio = 0.5**halvings
-        offset = (0.5 - low) * ratio - 0.5
-        return part, np.array([[ratio, 0, offset[0]], [0, ratio, offset[1]], [0, 0, 1]])
+        low, high = self.corners_px.min(0) - 2 * shrink, self.corners_px.max(0) + 2 * shrink
+        left, top = np.clip(low, 0, (width, height)).astype(int)
+        right, bottom = np.clip(high, 0, (width, height)).astype(int)
+        if shrink < COARSEST or min(right - left, bottom - top) < 2:
+            return image, np.eye(3)
+        part, part_from_cut = halved(image[top:bottom, left:right], shrink)
+        cut_from_image = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1.0]])
+        return part, part_from_cut @ cut_from_image
 
 
 def look_at(ray: np.ndarray) -> np.ndarray:

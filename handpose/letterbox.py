@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from handpose.shrink import halved
+
 
 @dataclass(frozen=True)
 class Letterbox:
@@ -25,15 +27,10 @@ class Letterbox:
 
     def warp(self, image: np.ndarray) -> np.ndarray:
         """Draw the picture (H, W, 3) into the square (size, size, 3); the bars are black."""
-        if self.scale < 0.75:  # average first: a bilinear look-up alone would alias
-            width, height = (max(1, round(extent * self.scale)) for extent in image.shape[1::-1])
-            shrunk = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-            square = np.zeros((self.size, self.size, 3), np.uint8)
-            left, top = (self.size - width) // 2, (self.size - height) // 2
-            square[top : top + height, left : left + width] = shrunk
-            return square
-        matrix = np.array([[self.scale, 0, self.offset[0]], [0, self.scale, self.offset[1]]])
-        return cv2.warpAffine(image, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR)
+        small, small_from_image = halved(image, 1 / self.scale)
+        square_from_image = np.array([[self.scale, 0, self.offset[0]], [0, self.scale, self.offset[1]], [0, 0, 1]])
+        square_from_small = square_from_image @ np.linalg.inv(small_from_image)
+        return cv2.warpAffine(small, square_from_small[:2], (self.size, self.size), flags=cv2.INTER_LINEAR)
 
     def to_square(self, points_px: np.ndarray) -> np.ndarray:
         """Carry picture pixels (..., 2) to the square."""

@@ -10,21 +10,11 @@ from typing import Any
 
 from handpose.errors import HandposeError
 from handpose.run_dir import RunDir
+from handpose.run_options import RunConfig
 
 WARM_UP_STEPS = 300
 WEIGHT_DECAY = 0.02
 CLIP_NORM = 5.0
-
-
-@dataclass(frozen=True)
-class LoopConfig:
-    """How long and how fast a run learns: it ends after `steps` or `minutes`, whichever is set and comes first."""
-
-    steps: int
-    minutes: float
-    learning_rate: float
-    evaluate_every: int
-    save_every: int
 
 
 @dataclass(frozen=True)
@@ -39,7 +29,7 @@ class Task:
 
 
 def run_loop(
-    task: Task, config: LoopConfig, folder: RunDir, resume: bool, command: str, log: Callable[[str], None]
+    task: Task, config: RunConfig, folder: RunDir, resume: bool, command: str, log: Callable[[str], None]
 ) -> bool:
     """Train to the end, or to Ctrl-C, which saves; say whether the end was reached.
 
@@ -108,7 +98,7 @@ def run_loop(
     return True
 
 
-def _progress(config: LoopConfig, step: int, seconds: float) -> float:
+def _progress(config: RunConfig, step: int, seconds: float) -> float:
     by_steps = step / config.steps if config.steps else 0.0
     by_time = seconds / (60 * config.minutes) if config.minutes else 0.0
     return max(by_steps, by_time)

@@ -43,16 +43,19 @@ def load(path: str | Path) -> tuple[keras.Model, dict[str, Any]]:
         model = build(config["network"], config["input_size"], **options)
     except (KeyError, TypeError, ValueError) as error:
         raise HandposeError(f"{weights}: its configuration names no known network ({error})") from error
+    load_weights(model, weights)
+    return model, config
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Fill a model from FILE.weights.h5. Raises HandposeError where the file is not that of the same architecture."""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="Skipping")  # Keras would go on with layers that no file filled
-            model.load_weights(weights)
+            model.load_weights(path)
     except (OSError, ValueError, KeyError, UserWarning) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise HandposeError(
-            f"{weights}: not weights of the {model.name} network that was expected ({reason})"
-        ) from error
-    return model, config
+        raise HandposeError(f"{path}: not weights of the {model.name} network that was expected ({reason})") from error
 
 
 def find_weights(path: Path) -> Path:

@@ -1,5 +1,7 @@
 """The tracker around a RegNet and a detector that know the truth: poses, identity, sides, states, and how often each is asked."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tracker_fakes import CAMERA, FPS, Hand, World, moving_hand
@@ -60,6 +62,18 @@ def test_a_hidden_hand_is_predicted_then_lost_and_comes_back_as_the_same():
     assert carried.confidence.max() < seen.confidence.min()
     assert carried.sigma_mm.mean() > seen.sigma_mm.mean()
     np.testing.assert_allclose(carried.joints_px, CAMERA.project(carried.joints_mm), atol=1e-6)
+
+
+def test_a_sure_answer_that_places_no_hand_is_no_sight():
+    class Broken(World):
+        def __call__(self, image, crops, sides):
+            answers = super().__call__(image, crops, sides)
+            if self.crops_fed[-1][0] in (20, 21):
+                return [replace(answer, joints_rel=np.full((21, 3), np.nan)) for answer in answers]
+            return answers
+
+    states = [hands[0].state for hands in tracked(Broken([Hand("left", moving_hand)]), range(24))]
+    assert states == [State.TRACKED] * 20 + [State.PREDICTED] * 2 + [State.TRACKED] * 2
 
 
 def test_a_hand_that_returns_much_later_is_a_new_one():

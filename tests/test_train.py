@@ -67,7 +67,7 @@ def test_a_step_that_goes_wrong_keeps_the_checkpoint(tmp_path, monkeypatch):
     from regnet import backend, train
 
     photos = write_photo_set(tmp_path / "photos")
-    config = train.TrainConfig((str(photos),), (1.0,), steps=9, batch_size=2, save_every=2)
+    config = train.TrainConfig(sources=(str(photos),), mix=(1.0,), steps=9, batch_size=2, save_every=2)
 
     def failing_step(model, loss_function, optimizer):
         optimizer.build(model.trainable_variables)

@@ -10,6 +10,7 @@ import numpy as np
 
 from handpose.data import photos
 from handpose.data.cutout import hand_alpha
+from handpose.shrink import halved
 from handpose.synthesis.backgrounds import Backgrounds, shared_data
 from regnet.augment import random_look
 from tracker.detector_targets import STRIDE, Picture, SceneHand, scene_hand, scene_targets
@@ -118,8 +119,9 @@ def paste(
     size = canvas.shape[0]
     scale, turn, matrix = _whole_frame(picture, size, rng) if frame else _anywhere(picture, size, largest, rng)
     linear = matrix[:, :2]
-    image, inner = _shrunk(picture.image, matrix, scale)
-    moved = cv2.warpAffine(image, inner, (size, size), flags=cv2.INTER_LINEAR)
+    image, small_from_image = halved(picture.image, 1 / scale)
+    inner = np.vstack([matrix, (0, 0, 1)]) @ np.linalg.inv(small_from_image)
+    moved = cv2.warpAffine(image, inner[:2], (size, size), flags=cv2.INTER_LINEAR)
     alpha = moved[..., 3:].astype(np.float32) / 255
     canvas = (moved[..., :3] * alpha + canvas * (1 - alpha)).astype(np.uint8)
     doubt = cv2.warpAffine(255 - picture.known, matrix, (size, size), flags=cv2.INTER_LINEAR)
@@ -176,17 +178,6 @@ def _rotation(angle_rad: float) -> np.ndarray:
 def _cell(centre_px: np.ndarray, size: int) -> tuple[int, int]:
     x, y = np.clip(np.round(centre_px), 0, size - 1).astype(int)
     return int(y), int(x)
-
-
-def _shrunk(image: np.ndarray, matrix: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Average a picture down before it is drawn much smaller, and adapt the matrix."""
-    if scale > 0.6:
-        return image, matrix
-    height, width = (max(2, round(extent * scale)) for extent in image.shape[:2])
-    ratio = np.array([width / image.shape[1], height / image.shape[0]])
-    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    linear = matrix[:, :2] / ratio
-    return small, np.column_stack([linear, matrix[:, 2] - linear @ (0.5 * ratio - 0.5)])
 
 
 def _mirrored(hand: SceneHand, size: int) -> SceneHand:

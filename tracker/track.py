@@ -14,7 +14,7 @@ from tracker.filters import OneEuro, PoseFilter
 from tracker.fitter import HandFitter
 from tracker.hand import State, TrackedHand
 from tracker.side import SideVote
-from tracker.solver import Solution
+from tracker.solver import Solution, Status
 
 HOLD_S = 0.5  # so long an unseen hand is carried on by its motion
 _PX_CUTOFF_HZ = 2.5
@@ -49,22 +49,30 @@ class Track:
         return not self.vote.settled or self.n_seen % _ASK_SIDE_EVERY == 0
 
     def see(self, prediction: Prediction, crop: Crop, time_s: float) -> None:
-        """Take what RegNet saw in this frame: fit, filter, and aim the next crop."""
+        """Take what RegNet saw in this frame: fit, filter, and aim the next crop. What places no hand counts as unseen."""
         if self._fitted_side != self.side:
             self._start_fit()
+        self._last = prediction
         self._solution = self._fitter.update(prediction, crop, time_s)
+        if self._solution.status is Status.NOTHING_SEEN:
+            self._carry_on(time_s)
+            return
         self._filter(self._solution, time_s)
         self._filter_px.beta = np.asarray(_PX_BETA_HZ / max(crop.side_px, _SMALLEST_CROP_PX))
         if time_s - self.last_seen_s > HOLD_S / 2:
             self._filter_px.reset()
         self.joints_px = self._filter_px(prediction.joints_px, time_s)
-        self._last, self.state, self.last_seen_s = prediction, State.TRACKED, time_s
+        self.state, self.last_seen_s = State.TRACKED, time_s
         self.n_seen += 1
         self.crop = self._next_crop(prediction, self._solution)
 
     def miss(self, time_s: float) -> None:
         """Carry the hand on through a frame that does not show it."""
         self._solution = self._fitter.predict(time_s)
+        self._carry_on(time_s)
+
+    def _carry_on(self, time_s: float) -> None:
+        assert self._solution is not None
         self._filter(self._solution, time_s)
         self.joints_px = self.camera.project(np.maximum(self._joints_mm, (-np.inf, -np.inf, 1.0)))
         self.state = State.PREDICTED

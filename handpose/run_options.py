@@ -1,0 +1,74 @@
+"""The options and the configuration that every training run has, whatever it trains."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from handpose.errors import HandposeError
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What every run's config.json holds; a run ends after `steps` or `minutes`, whichever is set and comes first."""
+
+    sources: tuple[str, ...]
+    mix: tuple[float, ...]
+    steps: int = 0
+    minutes: float = 0.0
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    precision: str = "float32"
+    seed: int = 0
+    evaluate_every: int = 1000
+    save_every: int = 500
+    init: str = ""
+
+
+def add_run_arguments(parser: argparse.ArgumentParser, folder: str, batch: int, minutes: int) -> None:
+    """Declare the options of a run: `folder`, `batch` and `minutes` are its defaults."""
+    add = parser.add_argument
+    add("--i", nargs="+", metavar="SOURCE", help="folders of photo sets, or the word render")
+    add("--mix", help="share of each source, as 0.6,0.4 (default: equal)")
+    add("--o", default=folder, metavar="RUN_DIR", help=f"folder of the run (default: {folder})")
+    add("--resume", action="store_true", help="continue the run in --o")
+    add("--steps", type=int, default=0, help="stop after so many steps")
+    add("--minutes", type=float, help=f"stop after so much time (default: {minutes} without --steps)")
+    add("--batch", type=int, default=batch)
+    add("--lr", type=float, default=2e-3, help="highest learning rate (AdamW, cosine decay)")
+    add("--precision", choices=("float32", "mixed_bfloat16", "mixed_float16"), default="float32")
+    add("--seed", type=int, default=0)
+    add("--evaluate-every", type=int, default=1000, metavar="STEPS")
+    add("--save-every", type=int, default=500, metavar="STEPS")
+    add("--init", default="", metavar="WEIGHTS", help="start from these .weights.h5")
+    parser.set_defaults(default_minutes=float(minutes))
+
+
+def run_fields(args: argparse.Namespace) -> dict[str, Any]:
+    """Give the fields of RunConfig that the options ask for. Raises HandposeError where one makes no sense."""
+    if not args.i:
+        raise HandposeError("nothing to train on: give --i with folders of photo sets or the word render")
+    for option in ("batch", "evaluate_every", "save_every"):
+        if getattr(args, option) < 1:
+            raise HandposeError(f"--{option.replace('_', '-')} must be 1 or more, not {getattr(args, option)}")
+    if args.init and not Path(args.init).is_file():
+        raise HandposeError(f"{args.init}: no weights to start from; give --init a .weights.h5 file")
+    minutes = args.minutes or (0.0 if args.steps else args.default_minutes)
+    return {
+        "sources": tuple(args.i), "mix": parse_mix(args.mix, args.i), "steps": args.steps, "minutes": minutes,
+        "batch_size": args.batch, "learning_rate": args.lr, "precision": args.precision, "seed": args.seed,
+        "evaluate_every": args.evaluate_every, "save_every": args.save_every, "init": args.init,
+    }  # fmt: skip
+
+
+def parse_mix(text: str | None, sources: list[str]) -> tuple[float, ...]:
+    """Read the shares of sources, as "0.6,0.4"; equal ones without a text. Raises HandposeError where they do not fit."""
+    try:
+        mix = tuple(float(share) for share in text.split(",")) if text else (1.0,) * len(sources)
+    except ValueError:
+        mix = ()
+    if len(mix) != len(sources) or min(mix) < 0 or sum(mix) == 0:
+        raise HandposeError(f"--mix must give one positive share for each of the {len(sources)} sources")
+    return mix
