@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from handpose.errors import HandposeError
-from handpose.run_dir import atomic_write
 from handpose.skeleton import N_JOINTS
+from handpose.training.run_dir import atomic_write
 
 OPSET = 17
 TOLERANCE = 1e-3

@@ -13,8 +13,8 @@ from handpose.crop import Crop
 from handpose.data import photos
 from handpose.heatmap import decode_heatmaps, px_from_cells
 from handpose.metrics import mpjpe
-from handpose.run_dir import RunDir
-from regnet.stream import RENDER
+from handpose.training.run_dir import RunDir
+from regnet.batches import RENDER
 
 _BATCH = 32
 _SHOWN = 32

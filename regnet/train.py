@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from handpose.run_dir import RunDir, restored
-from handpose.run_options import RunConfig, add_run_arguments, run_fields
-from regnet.loop import Task, run_loop
+from handpose.training.loop import Task, run_loop
+from handpose.training.options import RunConfig, add_run_arguments, run_fields
+from handpose.training.run_dir import RunDir, restored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +55,14 @@ def _config(args: argparse.Namespace) -> TrainConfig:
 
 
 def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callable[[str], None] = print) -> bool:
-    """Train to the end of the configuration's steps or minutes; say whether the end was reached (`regnet.loop.run_loop`)."""
+    """Train to the end of the configuration's steps or minutes; say whether the end was reached (`handpose.training.loop.run_loop`)."""
     import keras
 
+    from handpose.training.stream import stream
     from regnet import networks
+    from regnet.batches import BatchMaker, StreamConfig
     from regnet.losses import regnet_losses
     from regnet.progress import HeldOut
-    from regnet.stream import BatchMaker, StreamConfig, stream
 
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)

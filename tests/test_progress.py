@@ -6,7 +6,7 @@ import numpy as np
 from tests_data import write_photo_set
 
 from handpose.heatmap import cells_from_px, gaussian_heatmaps
-from handpose.run_dir import RunDir
+from handpose.training.run_dir import RunDir
 from regnet import progress
 
 

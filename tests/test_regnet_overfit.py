@@ -11,7 +11,7 @@ import pytest
 from handpose.heatmap import cells_from_px, decode_heatmaps, px_from_cells
 from handpose.kinematics import forward_kinematics
 from handpose.skeleton import ANGLE_LIMITS_RAD, BONES, DEFAULT_SCALE_MM, M0, WRIST, Skeleton
-from regnet.backend import make_train_step
+from handpose.training.backend import make_train_step
 from regnet.losses import regnet_losses
 from regnet.networks import build
 

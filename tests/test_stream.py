@@ -10,7 +10,7 @@ from handpose.errors import HandposeError
 from handpose.skeleton import M0, WRIST
 from handpose.synthesis.backgrounds import Backgrounds
 from handpose.synthesis.sampler import RenderSampler, _uncovered
-from regnet.stream import stream
+from handpose.training.stream import stream
 
 
 def sampler(seed=5, **options):

@@ -63,7 +63,7 @@ def test_wrong_use_is_told_in_one_line(tmp_path):
 
 
 def test_a_step_that_goes_wrong_keeps_the_checkpoint(tmp_path, monkeypatch):
-    from handpose.run_dir import RunDir
+    from handpose.training.run_dir import RunDir
     from regnet import backend, train
 
     photos = write_photo_set(tmp_path / "photos")

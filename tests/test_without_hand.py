@@ -6,7 +6,7 @@ import pytest
 from tests_data import write_photo_set
 
 from handpose.errors import HandposeError
-from regnet.stream import BatchMaker, StreamConfig
+from regnet.batches import BatchMaker, StreamConfig
 from regnet.without_hand import WithoutHand
 
 

@@ -111,10 +111,11 @@ def training() -> Figures:
     """Images per second of training the light RegNet, with batches at hand and with the real stream, and how long a step waits for it."""
     import keras
 
-    from regnet.backend import make_train_step
+    from handpose.training.backend import make_train_step
+    from handpose.training.stream import stream
+    from regnet.batches import BatchMaker, StreamConfig
     from regnet.light import build_light
     from regnet.losses import regnet_losses
-    from regnet.stream import BatchMaker, StreamConfig, stream
 
     keras.config.set_dtype_policy("mixed_bfloat16")
     step = make_train_step(build_light(), regnet_losses, keras.optimizers.AdamW(1e-3, clipnorm=5.0))

@@ -11,7 +11,7 @@ import numpy as np
 
 from handpose.data import photos
 from handpose.letterbox import Letterbox
-from handpose.run_dir import RunDir
+from handpose.training.run_dir import RunDir
 from tracker.detector import THRESHOLD, Detection, decode_maps
 from tracker.detector_data import RENDER, SceneConfig, SceneMaker, scene_hand
 from tracker.detector_targets import STRIDE, SceneHand

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from handpose.errors import HandposeError
-from handpose.run_dir import RunDir, restored
-from handpose.run_options import RunConfig, add_run_arguments, run_fields
+from handpose.training.options import RunConfig, add_run_arguments, run_fields
+from handpose.training.run_dir import RunDir, restored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +51,12 @@ def _config(args: argparse.Namespace) -> DetectorConfig:
 
 
 def train(config: DetectorConfig, folder: RunDir, resume: bool = False, log: Callable[[str], None] = print) -> bool:
-    """Train to the end of the configuration's steps or minutes; say whether the end was reached (`regnet.loop.run_loop`)."""
+    """Train to the end of the configuration's steps or minutes; say whether the end was reached (`handpose.training.loop.run_loop`)."""
     import keras
 
-    from regnet.loop import Task, run_loop
+    from handpose.training.loop import Task, run_loop
+    from handpose.training.stream import stream
     from regnet.networks import load_weights
-    from regnet.stream import stream
     from tracker.detector_data import SceneConfig, SceneMaker
     from tracker.detector_loss import detector_losses
     from tracker.detector_network import build_detector

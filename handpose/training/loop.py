@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from handpose.errors import HandposeError
-from handpose.run_dir import RunDir
-from handpose.run_options import RunConfig
+from handpose.training.options import RunConfig
+from handpose.training.run_dir import RunDir
 
 WARM_UP_STEPS = 300
 WEIGHT_DECAY = 0.02
@@ -39,7 +39,7 @@ def run_loop(
     import keras
     from tqdm import tqdm
 
-    from regnet import backend, checkpoint
+    from handpose.training import backend, checkpoint
 
     model = task.model
     optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=WEIGHT_DECAY, clipnorm=CLIP_NORM)

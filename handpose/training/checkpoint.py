@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from handpose.errors import HandposeError
-from handpose.run_dir import atomic_write
+from handpose.training.run_dir import atomic_write
 
 FILE_NAME = "checkpoint.npz"
 
