@@ -9,7 +9,9 @@ from typing import Protocol
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
 
-READERS = ("photos", "synth_hands")
+READERS = (
+    "photos", "synth_hands", "ganerated", "real_hands", "rhd", "stb", "dexter", "freihand", "interhand", "panoptic",
+)  # fmt: skip
 
 
 class Dataset(Protocol):

@@ -5,25 +5,27 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+GREENER = 18  # by so much green outdoes red and blue on a green screen
 _BRUSH = np.ones((3, 3), np.uint8)
 
 
 def hand_alpha(image: np.ndarray, set_name: str) -> np.ndarray | None:
     """Give the hand's alpha (H, W) uint8 in a picture (H, W, 3) of a photo set whose ground is known, None for other sets."""
     if set_name == "rps_greenscreen":
-        return _before_green(image)
+        return before_green(image)
     if set_name == "sign_digits":
-        return _on_paper(image)
+        return on_paper(image)
     return None
 
 
-def _before_green(image: np.ndarray) -> np.ndarray:
+def before_green(image: np.ndarray) -> np.ndarray:
+    """Give the alpha (H, W) of what is not green in a picture (H, W, 3)."""
     red, green, blue = np.moveaxis(image.astype(np.int16), -1, 0)
-    mask = np.where(green - np.maximum(red, blue) > 18, 0, 255).astype(np.uint8)
+    mask = np.where(green - np.maximum(red, blue) > GREENER, 0, 255).astype(np.uint8)
     return cv2.GaussianBlur(cv2.morphologyEx(mask, cv2.MORPH_OPEN, _BRUSH), (3, 3), 0)
 
 
-def _on_paper(image: np.ndarray) -> np.ndarray:
+def on_paper(image: np.ndarray) -> np.ndarray:
     """Tell skin from white paper, lit however, by saturation: its histogram has two hills; the largest piece is the hand."""
     x = image.astype(np.float32)
     saturation = (x.max(-1) - x.min(-1)) / (x.max(-1) + 8)

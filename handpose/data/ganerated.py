@@ -1,0 +1,194 @@
+"""The GANerated Hands layout, read and written: 256x256 crops of left hands with joints in 2D and 3D.
+
+`data/{noObject,withObject}/0001../0001_color_composed.png` with four label files each (Mueller et al. 2018, its dataset's README).
+A frame is cut out of a 640x480 picture: crop pixel = (picture pixel - corner) * scale. Our own frames add an 8-bit `_mask.png`.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from handpose.camera import Camera
+from handpose.data.pictures import read_sized
+from handpose.data.sample import Sample
+from handpose.data.synth_hands import COLOUR_CAMERA
+from handpose.errors import HandposeError
+from handpose.skeleton import M0, N_JOINTS, WRIST
+
+SIZE = 256
+PER_PARTITION = 1024
+
+_COLOUR, _MASK = "_color_composed.png", "_mask.png"
+_RELATIVE, _PIXELS, _GLOBAL, _CROP = "_joint_pos.txt", "_joint2D.txt", "_joint_pos_global.txt", "_crop_params.txt"
+_REQUIRED = (_COLOUR, _RELATIVE, _PIXELS, _GLOBAL, _CROP)
+_KINDS = ("noObject", "withObject")
+_ROOTS = ("", "data", "GANeratedHands_Release/data")
+# 2D and 3D labels further apart than this mean a wrong crop; rounding of the crop's corner stays well below.
+_APART_PX = 8.0
+
+
+class GaneratedHands:
+    """All frames below a folder, in the order of their paths; one Sample each by index, in the frame of the 640x480 camera."""
+
+    def __init__(self, folder: Path, frames: list[str]):
+        self.name, self.folder, self.frames = "GANerated", folder, frames
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read the labels of a frame. Raises HandposeError naming the file where they are broken."""
+        frame = self.folder / self.frames[index]
+        joints_mm = _read_numbers(_beside(frame, _GLOBAL), N_JOINTS, 3)
+        if (joints_mm[:, 2] <= 0).any():
+            raise HandposeError(f"{_beside(frame, _GLOBAL)}: a joint lies behind the camera")
+        left, top, scale = _read_numbers(_beside(frame, _CROP), 1, 3)[0].tolist()
+        if scale <= 0:
+            raise HandposeError(f"{_beside(frame, _CROP)}: the scale is {scale:g}, expected a positive number")
+        camera = crop_camera((left, top), scale)
+        joints_px = _read_numbers(_beside(frame, _PIXELS), N_JOINTS, 2)
+        apart = np.linalg.norm(camera.project(joints_mm) - joints_px, axis=-1).max()
+        if apart > _APART_PX:
+            raise HandposeError(f"{_beside(frame, _PIXELS)}: {apart:.0f} px off the projected 3D joints of its frame")
+        mask = _beside(frame, _MASK)
+        return Sample(
+            name=self.frames[index],
+            load_image=partial(read_sized, _beside(frame, _COLOUR), (SIZE, SIZE)),
+            joints_px=joints_px,
+            joints_mm=joints_mm,
+            side="left",
+            camera=camera,
+            load_mask=partial(_read_mask, mask) if mask.is_file() else None,
+        )
+
+    def relative_joints(self, index: int) -> np.ndarray:
+        """Read the released joints (21, 3) relative to M0, in units of |W-M0|."""
+        return _read_numbers(_beside(self.folder / self.frames[index], _RELATIVE), N_JOINTS, 3)
+
+
+def recognises(path: Path) -> bool:
+    """Say whether a folder is the release, a part of it, or written in its layout."""
+    return bool(_kind_folders(Path(path)))
+
+
+def read(path: Path) -> GaneratedHands:
+    """Find all frames of the release, of its `data` folder or of one kind. Raises HandposeError where a frame lacks a file.
+
+    Counts are taken from the tree: published ones disagree with each other, and some partitions are short.
+    """
+    path = Path(path)
+    frames = []
+    for kind in _kind_folders(path):
+        for partition in sorted(folder for folder in kind.iterdir() if folder.is_dir()):
+            prefix = partition.relative_to(path).as_posix()
+            frames += [f"{prefix}/{stem}" for stem in _stems(partition)]
+    if not frames:
+        raise HandposeError(f"{path}: no GANerated frames (noObject/0001/0001{_COLOUR}) in it")
+    return GaneratedHands(path, frames)
+
+
+def crop_camera(corner_px: tuple[float, float], scale: float) -> Camera:
+    """Give the camera of a 256x256 crop: the 640x480 colour camera, moved to the crop's corner (u, v) [px] and scaled."""
+    full = COLOUR_CAMERA
+    centre = (full.cx - corner_px[0]) * scale, (full.cy - corner_px[1]) * scale
+    return Camera(full.fx * scale, full.fy * scale, *centre, (SIZE, SIZE))
+
+
+def frame_path(root: Path, index: int, with_object: bool = False) -> Path:
+    """Give where frame `index` of a kind lies, without its suffix: partitions and frames count from 1."""
+    partition, number = divmod(index, PER_PARTITION)
+    return root / "data" / _KINDS[with_object] / f"{partition + 1:04d}" / f"{number + 1:04d}"
+
+
+def is_written(frame: Path) -> bool:
+    """Say whether `write` has finished with a frame: its global joints come last."""
+    return _beside(frame, _GLOBAL).is_file()
+
+
+def write(
+    frame: Path,
+    colour: np.ndarray,
+    mask: np.ndarray,
+    joints_mm: np.ndarray,
+    corner_px: tuple[float, float],
+    scale: float,
+) -> None:
+    """Write one frame: colour (256, 256, 3) RGB and mask (256, 256) uint8 of the crop, joints_mm (21, 3) before the 640x480 camera.
+
+    corner_px (u, v) [px] and scale say how the crop was cut. Raises HandposeError where the disk does not take it.
+    """
+    if colour.shape != (SIZE, SIZE, 3) or mask.shape != (SIZE, SIZE):
+        raise HandposeError(
+            f"{frame}: expected pictures of {SIZE}x{SIZE} pixels, found {colour.shape} and {mask.shape}"
+        )
+    relative = (joints_mm - joints_mm[M0]) / np.linalg.norm(joints_mm[WRIST] - joints_mm[M0])
+    try:
+        frame.parent.mkdir(parents=True, exist_ok=True)
+        _write_picture(_beside(frame, _COLOUR), colour[..., ::-1])
+        _write_picture(_beside(frame, _MASK), mask)
+        _write_numbers(_beside(frame, _RELATIVE), relative)
+        _write_numbers(_beside(frame, _PIXELS), crop_camera(corner_px, scale).project(joints_mm))
+        _write_numbers(_beside(frame, _CROP), np.array([*corner_px, scale]))
+        unfinished = _beside(frame, "_joint_pos_global.tmp")
+        _write_numbers(unfinished, joints_mm)
+        os.replace(unfinished, _beside(frame, _GLOBAL))
+    except OSError as error:
+        raise HandposeError(f"{frame}: cannot be written ({error.strerror or error})") from error
+
+
+def _kind_folders(path: Path) -> list[Path]:
+    if path.name in _KINDS and path.is_dir():
+        return [path]
+    for root in _ROOTS:
+        found = [path / root / kind for kind in _KINDS if (path / root / kind).is_dir()]
+        if found:
+            return found
+    return []
+
+
+def _stems(partition: Path) -> list[str]:
+    """Name the frames of a partition, all of whose files are there."""
+    found: dict[str, set[str]] = {ending: set() for ending in _REQUIRED}
+    for name in os.listdir(partition):
+        stem, _, rest = name.partition("_")
+        if f"_{rest}" in found:
+            found[f"_{rest}"].add(stem)
+    stems = sorted(set.union(*found.values()))
+    for ending, present in found.items():
+        for stem in stems:
+            if stem not in present:
+                raise HandposeError(f"{partition / stem}{ending}: missing, though other files of its frame are there")
+    return stems
+
+
+def _read_numbers(path: Path, rows: int, columns: int) -> np.ndarray:
+    try:
+        values = np.array([float(word) for word in path.read_text().replace(",", " ").split()])
+    except (OSError, ValueError) as error:
+        raise HandposeError(f"{path}: not readable as numbers ({error})") from error
+    if values.size != rows * columns:
+        raise HandposeError(f"{path}: expected {rows * columns} numbers, found {values.size}")
+    if not np.isfinite(values).all():
+        raise HandposeError(f"{path}: not all of its numbers are finite")
+    return values.reshape(rows, columns)
+
+
+def _write_numbers(path: Path, values: np.ndarray) -> None:
+    path.write_text(",".join(f"{value:.9g}" for value in values.ravel()) + "\n")
+
+
+def _write_picture(path: Path, picture: np.ndarray) -> None:
+    path.write_bytes(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 4])[1].tobytes())
+
+
+def _beside(frame: Path, ending: str) -> Path:
+    return frame.with_name(frame.name + ending)
+
+
+def _read_mask(path: Path) -> np.ndarray:
+    return read_sized(path, (SIZE, SIZE))[..., 0]
