@@ -28,12 +28,19 @@ Arrays = dict[str, np.ndarray]
 
 
 def serving_function(model) -> Callable[[Any], dict[str, Any]]:
-    """Turn a RegNet model into a function of uint8 crops (N, S, S, 3) that gives the outputs of the ONNX contract."""
+    """Turn a RegNet model into a function of uint8 crops (N, S, S, 3) that gives the outputs of the ONNX contract.
+
+    Beside them it gives features (N, C), what the scores are judged by: pictures of hands are compared by them.
+    """
+    import keras
     from keras import ops
 
+    whole = keras.Model(model.input, {**model.output, "features": model.get_layer("pooled").output})
+
     def serve(images):
-        outputs = model(ops.cast(images, "float32"), training=False)
+        outputs = whole(ops.cast(images, "float32"), training=False)
         return {
+            "features": ops.cast(outputs["features"], "float32"),
             "heatmaps": ops.transpose(outputs["heatmaps"][..., :N_JOINTS], (0, 3, 1, 2)),
             "joints_rel": outputs["joints_rel"],
             **{name: ops.sigmoid(outputs[name]) for name in ("confidence", "presence", "left")},

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from handpose.errors import HandposeError
+from handpose.training.weights import load_weights
 
 WEIGHTS_SUFFIX = ".weights.h5"
 _IN_RUN_FOLDER = (f"best{WEIGHTS_SUFFIX}", f"model{WEIGHTS_SUFFIX}")  # the first that is there
@@ -45,17 +45,6 @@ def load(path: str | Path) -> tuple[keras.Model, dict[str, Any]]:
         raise HandposeError(f"{weights}: its configuration names no known network ({error})") from error
     load_weights(model, weights)
     return model, config
-
-
-def load_weights(model: keras.Model, path: Path) -> None:
-    """Fill a model from FILE.weights.h5. Raises HandposeError where the file is not that of the same architecture."""
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message="Skipping")  # Keras would go on with layers that no file filled
-            model.load_weights(path)
-    except (OSError, ValueError, KeyError, UserWarning) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise HandposeError(f"{path}: not weights of the {model.name} network that was expected ({reason})") from error
 
 
 def find_weights(path: Path) -> Path:

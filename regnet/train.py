@@ -59,6 +59,7 @@ def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callab
     import keras
 
     from handpose.training.stream import stream
+    from handpose.training.weights import load_weights
     from regnet import networks
     from regnet.batches import BatchMaker, StreamConfig
     from regnet.losses import regnet_losses
@@ -69,7 +70,7 @@ def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callab
     options = {"projection": config.projection} if config.network == "light" else {"training_branch": True}
     model = networks.build(config.network, config.input_size, **options)
     if config.init:
-        networks.load_weights(model, Path(config.init))
+        load_weights(model, Path(config.init))
     held_out = HeldOut(config.sources, config.input_size)
     mixed = StreamConfig(
         config.sources, config.mix, config.batch_size, config.input_size, config.seed, config.without_hand

@@ -25,6 +25,9 @@ TRAINING = {
     "heads",
     "losses",
     "networks",
+    "weights",
+    "gan",
+    "progress",
     "detector_network",
     "detector_loss",
 }

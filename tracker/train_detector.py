@@ -56,7 +56,7 @@ def train(config: DetectorConfig, folder: RunDir, resume: bool = False, log: Cal
 
     from handpose.training.loop import Task, run_loop
     from handpose.training.stream import stream
-    from regnet.networks import load_weights
+    from handpose.training.weights import load_weights
     from tracker.detector_data import SceneConfig, SceneMaker
     from tracker.detector_loss import detector_losses
     from tracker.detector_network import build_detector

@@ -69,24 +69,40 @@ class Foreground:
         return self.size / CANVAS
 
 
-def render_foreground(
-    rng: np.random.Generator, poses: PoseSampler, mesh, skeleton: Skeleton, size: int, supersample: int = 2
-) -> Foreground:
-    """Draw a pose, a view and a look, and render them on a canvas of `size` px."""
+@dataclass(frozen=True, eq=False)
+class PlacedHand:
+    """A hand drawn but not rendered: its pose before `camera`, which sees it upright, its joints there (21, 2) [px], and what it grasps."""
+
+    pose: HandPose
+    camera: Camera
+    joints_px: np.ndarray
+    grip: Grip | None
+
+
+def place_hand(rng: np.random.Generator, poses: PoseSampler, skeleton: Skeleton, size: int) -> PlacedHand:
+    """Draw a pose and a view for a canvas of `size` px."""
     drawn = poses.sample(rng, skeleton)
     camera_from_wrist, distance = viewpoints.sample_view(rng)
     pose = viewpoints.place(skeleton, drawn.angles_rad, camera_from_wrist, np.array([0, 0, distance]))
     joints_px = _SOURCE.project(forward_kinematics(skeleton, pose.to_vector()))
     crop = Crop.from_joints(_SOURCE, joints_px, size=size, margin=MARGIN * CANVAS)
     pose = viewpoints.turned(pose, crop.camera_from_crop.T)
-    result = render_tight(mesh, skeleton, pose, crop.camera, Look.sample(rng), supersample=supersample)
+    return PlacedHand(pose, crop.camera, crop.to_crop(joints_px), drawn.grip)
+
+
+def render_foreground(
+    rng: np.random.Generator, poses: PoseSampler, mesh, skeleton: Skeleton, size: int, supersample: int = 2
+) -> Foreground:
+    """Draw a pose, a view and a look, and render them on a canvas of `size` px."""
+    hand = place_hand(rng, poses, skeleton, size)
+    result = render_tight(mesh, skeleton, hand.pose, hand.camera, Look.sample(rng), supersample=supersample)
     part = _shown(result.alpha)
     depth = result.depth_mm[part]
     relief = np.where(depth > 0, np.clip(depth - result.joints_mm[M0, 2] + RELIEF_ZERO, 1, 255), 0).astype(np.uint8)
-    held = _held(drawn.grip, skeleton, pose, crop.camera) if drawn.grip else None
+    held = _held(hand.grip, skeleton, hand.pose, hand.camera) if hand.grip else None
     return Foreground(
         size, part, premultiplied(result.rgb[part], result.alpha[part]), relief, result.joints_px, result.joints_mm,
-        crop.camera, result.side, held,
+        hand.camera, result.side, held,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from handpose.crop import CROP_SIZE
 from handpose.skeleton import M0, WRIST, Side
 from handpose.synthesis.backgrounds import Backgrounds, shared_data
 from handpose.synthesis.compose import Window, camera_effects, composite
-from handpose.synthesis.foreground import CANVAS, Foreground, render_foreground
+from handpose.synthesis.foreground import CANVAS, Foreground, PlacedHand, place_hand, render_foreground
 from handpose.synthesis.poses import PoseSampler
 from handpose.synthesis.render_hand import sample_shape
 
@@ -78,6 +78,11 @@ class RenderSampler:
         colour = np.minimum(rgba[..., :3].astype(np.uint16) * 255 // np.maximum(alpha, 1), 255).astype(np.uint8)
         return np.concatenate([colour, rgba[..., 3:]], axis=-1), hand.joints_px, hand.side
 
+    def placed(self, number: int, size: int) -> PlacedHand:
+        """Draw the pose and view of foreground `number` without rendering it: a hundredth of the work."""
+        rng, _, skeleton = self._hand(number)
+        return place_hand(rng, self.poses, skeleton, size)
+
     def rendered(self, number: int) -> Foreground:
         """Render foreground `number`, or take it from the cache."""
         if number not in self._kept:
@@ -91,9 +96,12 @@ class RenderSampler:
         return index if self.reuse == 1 else index // self.reuse + int(rng.integers(self.cache))
 
     def _render(self, number: int, size: int) -> Foreground:
-        rng = np.random.default_rng((self.seed, _FOREGROUND, number))
-        mesh, skeleton = self.mesh or sample_shape(rng)
+        rng, mesh, skeleton = self._hand(number)
         return render_foreground(rng, self.poses, mesh, skeleton, size)
+
+    def _hand(self, number: int):
+        rng = np.random.default_rng((self.seed, _FOREGROUND, number))
+        return rng, *(self.mesh or sample_shape(rng))
 
 
 def default_backgrounds() -> Backgrounds:

@@ -41,13 +41,8 @@ class MovingAverage:
 
 def save(folder: Path, model: keras.Model, average: MovingAverage, optimizer, state: dict) -> None:
     """Write a checkpoint; one that exists stays whole until the new one is."""
-    arrays = {f"weight{i}": value for i, value in enumerate(model.get_weights())}
-    arrays |= {f"average{i}": value for i, value in enumerate(average.values)}
-    arrays |= {f"optimizer{i}": keras.ops.convert_to_numpy(v.value) for i, v in enumerate(optimizer.variables)}
-    arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    atomic_write(folder / FILE_NAME, buffer.getvalue())
+    groups = {"weight": model.get_weights(), "average": average.values, "optimizer": values_of(optimizer.variables)}
+    save_groups(folder, groups, state)
 
 
 def restore(folder: Path, model: keras.Model, average: MovingAverage, optimizer) -> dict:
@@ -55,21 +50,49 @@ def restore(folder: Path, model: keras.Model, average: MovingAverage, optimizer)
 
     Raises HandposeError where it is missing, torn or of another architecture.
     """
+    groups, state = load_groups(folder, ("weight", "average", "optimizer"))
+    try:
+        model.set_weights(groups["weight"])
+        average.values = groups["average"]
+        assign(optimizer.variables, groups["optimizer"])
+    except ValueError as error:
+        raise HandposeError(f"{folder / FILE_NAME}: not a checkpoint of this network ({error})") from error
+    return state
+
+
+def values_of(variables) -> list[np.ndarray]:
+    """Give the values of Keras variables."""
+    return [keras.ops.convert_to_numpy(variable.value) for variable in variables]
+
+
+def assign(variables, values: list[np.ndarray]) -> None:
+    """Set Keras variables. Raises ValueError where number or shapes differ."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def save_groups(folder: Path, groups: dict[str, list[np.ndarray]], state: dict) -> None:
+    """Write groups of arrays and a state of plain values as the folder's checkpoint."""
+    arrays = {f"{name}{i}": value for name, values in groups.items() for i, value in enumerate(values)}
+    arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    atomic_write(folder / FILE_NAME, buffer.getvalue())
+
+
+def load_groups(folder: Path, names: tuple[str, ...]) -> tuple[dict[str, list[np.ndarray]], dict]:
+    """Read the groups and the state back. Raises HandposeError where the checkpoint is missing or torn."""
     path = folder / FILE_NAME
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-        model.set_weights(_group(arrays, "weight"))
-        average.values = _group(arrays, "average")
-        for variable, value in zip(optimizer.variables, _group(arrays, "optimizer"), strict=True):
-            variable.assign(value)
-        return json.loads(arrays["state"].tobytes())
+        return {name: _group(arrays, name) for name in names}, json.loads(arrays["state"].tobytes())
     except FileNotFoundError as error:
         raise HandposeError(f"{path}: no checkpoint to resume from") from error
     except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise HandposeError(f"{path}: not a checkpoint of this network ({error})") from error
+        raise HandposeError(f"{path}: not a checkpoint ({error})") from error
 
 
 def _group(arrays: dict[str, np.ndarray], name: str) -> list[np.ndarray]:
-    count = sum(key.startswith(name) for key in arrays)
+    count = sum(key.rstrip("0123456789") == name for key in arrays)
     return [arrays[f"{name}{i}"] for i in range(count)]

@@ -28,16 +28,21 @@ class RunConfig:
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, folder: str, batch: int, minutes: int) -> None:
-    """Declare the options of a run: `folder`, `batch` and `minutes` are its defaults."""
+    """Declare the options of a run that mixes sources: `folder`, `batch` and `minutes` are its defaults."""
+    parser.add_argument("--i", nargs="+", metavar="SOURCE", help="folders of photo sets, or the word render")
+    parser.add_argument("--mix", help="share of each source, as 0.6,0.4 (default: equal)")
+    add_loop_arguments(parser, folder, batch, minutes, 2e-3)
+
+
+def add_loop_arguments(parser: argparse.ArgumentParser, folder: str, batch: int, minutes: int, lr: float) -> None:
+    """Declare how long, how fast and where to: the options of every run."""
     add = parser.add_argument
-    add("--i", nargs="+", metavar="SOURCE", help="folders of photo sets, or the word render")
-    add("--mix", help="share of each source, as 0.6,0.4 (default: equal)")
     add("--o", default=folder, metavar="RUN_DIR", help=f"folder of the run (default: {folder})")
     add("--resume", action="store_true", help="continue the run in --o")
     add("--steps", type=int, default=0, help="stop after so many steps")
     add("--minutes", type=float, help=f"stop after so much time (default: {minutes} without --steps)")
     add("--batch", type=int, default=batch)
-    add("--lr", type=float, default=2e-3, help="highest learning rate (AdamW, cosine decay)")
+    add("--lr", type=float, default=lr, help="highest learning rate")
     add("--precision", choices=("float32", "mixed_bfloat16", "mixed_float16"), default="float32")
     add("--seed", type=int, default=0)
     add("--evaluate-every", type=int, default=1000, metavar="STEPS")
@@ -50,6 +55,11 @@ def run_fields(args: argparse.Namespace) -> dict[str, Any]:
     """Give the fields of RunConfig that the options ask for. Raises HandposeError where one makes no sense."""
     if not args.i:
         raise HandposeError("nothing to train on: give --i with folders of photo sets or the word render")
+    return {"sources": tuple(args.i), "mix": parse_mix(args.mix, args.i), **loop_fields(args)}
+
+
+def loop_fields(args: argparse.Namespace) -> dict[str, Any]:
+    """Give the fields that `add_loop_arguments` declares. Raises HandposeError where one makes no sense."""
     for option in ("batch", "evaluate_every", "save_every"):
         if getattr(args, option) < 1:
             raise HandposeError(f"--{option.replace('_', '-')} must be 1 or more, not {getattr(args, option)}")
@@ -57,9 +67,9 @@ def run_fields(args: argparse.Namespace) -> dict[str, Any]:
         raise HandposeError(f"{args.init}: no weights to start from; give --init a .weights.h5 file")
     minutes = args.minutes or (0.0 if args.steps else args.default_minutes)
     return {
-        "sources": tuple(args.i), "mix": parse_mix(args.mix, args.i), "steps": args.steps, "minutes": minutes,
-        "batch_size": args.batch, "learning_rate": args.lr, "precision": args.precision, "seed": args.seed,
-        "evaluate_every": args.evaluate_every, "save_every": args.save_every, "init": args.init,
+        "steps": args.steps, "minutes": minutes, "batch_size": args.batch, "learning_rate": args.lr,
+        "precision": args.precision, "seed": args.seed, "evaluate_every": args.evaluate_every,
+        "save_every": args.save_every, "init": args.init,
     }  # fmt: skip
 
 

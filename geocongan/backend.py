@@ -1,0 +1,87 @@
+"""The gradient step of networks that call one another, the one place where the TensorFlow and JAX backends differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+import numpy as np
+
+from geocongan.losses import Call
+
+LossFunction = Callable[[Call, dict], tuple[dict, dict]]
+Step = Callable[[dict], tuple[dict[str, float], dict[str, np.ndarray]]]
+
+
+def make_step(
+    networks: Mapping[str, keras.Model], trained: Sequence[str], losses: LossFunction, optimizer: keras.optimizers.Optimizer
+) -> Step:  # fmt: skip
+    """Compile `step(batch) -> (losses as floats, pictures)`, which changes the networks named in `trained` alone.
+
+    `losses(call, batch)` gives a dict that holds "loss" and a dict of pictures. No network here has a state beside its weights.
+    Raises ValueError on a backend without a step.
+    """
+    optimizer.build([v for name in trained for v in networks[name].trainable_variables])
+    makers = {"tensorflow": _tensorflow_step, "jax": _jax_step}
+    if keras.backend.backend() not in makers:
+        raise ValueError(f"training runs on the tensorflow and jax backends, not on {keras.backend.backend()!r}")
+    compiled = makers[keras.backend.backend()](networks, trained, losses, optimizer)
+
+    def step(batch: dict) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        values, pictures = compiled(batch)
+        return {name: float(np.asarray(value)) for name, value in values.items()}, {
+            name: np.asarray(picture) for name, picture in pictures.items()
+        }
+
+    return step
+
+
+def _tensorflow_step(networks, trained, losses, optimizer):
+    import tensorflow as tf
+
+    variables = [v for name in trained for v in networks[name].trainable_variables]
+
+    @tf.function(reduce_retracing=True)
+    def compiled(batch):
+        with tf.GradientTape() as tape:
+            values, pictures = losses(lambda name, x: networks[name](x, training=True), batch)
+            scaled = optimizer.scale_loss(values["loss"])
+        optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables, strict=True))
+        return values, pictures
+
+    return compiled
+
+
+def _jax_step(networks, trained, losses, optimizer):
+    import jax
+
+    def forward(weights, others, batch):
+        everything = {**others, **dict(zip(trained, weights, strict=True))}
+
+        def call(name, x):
+            model = networks[name]
+            return model.stateless_call(everything[name], model.non_trainable_variables, x, training=True)[0]
+
+        values, pictures = losses(call, batch)
+        return values["loss"], (values, pictures)
+
+    @jax.jit
+    def compiled(weights, others, slots, batch):
+        (_, aux), gradients = jax.value_and_grad(forward, has_aux=True)(weights, others, batch)
+        flat, tree = jax.tree.flatten(weights)
+        flat, slots = optimizer.stateless_apply(slots, jax.tree.leaves(gradients), flat)
+        return aux, jax.tree.unflatten(tree, flat), slots
+
+    def step(batch):
+        others = {name: [v.value for v in model.trainable_variables] for name, model in networks.items()}
+        weights = [others.pop(name) for name in trained]  # a list: JAX would sort the names of a dict
+        slots = [v.value for v in optimizer.variables]
+        aux, weights, slots = compiled(weights, others, slots, batch)
+        for name, arrays in zip(trained, weights, strict=True):
+            for variable, array in zip(networks[name].trainable_variables, arrays, strict=True):
+                variable.assign(array)
+        for variable, array in zip(optimizer.variables, slots, strict=True):
+            variable.assign(array)
+        return aux
+
+    return step

@@ -1,0 +1,24 @@
+"""`geocongan`: prepare, train-silnet, train, translate, evaluate."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from geocongan import prepare, train, train_silnet
+from handpose.command import run_command
+
+COMMANDS = {
+    "prepare": (prepare, "cut real hands out of photographs"),
+    "train-silnet": (train_silnet, "learn silhouettes of both sides"),
+    "train": (train, "learn to translate rendered hands into photographed ones"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code is 0 done, 1 an error told in one line, 2 wrong usage."""
+    return run_command("geocongan", "Rendered hands become photographs, and the pose stays.", COMMANDS, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

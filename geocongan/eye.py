@@ -1,0 +1,39 @@
+"""A frozen RegNet as the eye that compares pictures of hands: features for FID and KID, joints for drift. It is read from its file alone."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from handpose.errors import HandposeError
+from handpose.heatmap import decode_heatmaps
+from handpose.runtime import load_network
+
+_BATCH = 32
+
+
+class Eye:
+    """RegNet's exported file; `name` and `sha256` tell which. Raises HandposeError where it cannot be used."""
+
+    def __init__(self, path: Path | None = None):
+        self.network = load_network(path or _shipped(), "auto", "cpu", ("features", "heatmaps"))
+        self.name, self.sha256 = self.network.name, self.network.sha256
+
+    def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Look at pictures (N, S, S, 3) uint8: features (N, C), and joints (N, 21, 2) [of the picture's side]."""
+        size = self.network.input_size
+        fed = np.stack([cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA) for picture in pictures])
+        answers = [self.network(fed[i : i + _BATCH]) for i in range(0, len(fed), _BATCH)]
+        maps = np.concatenate([answer["heatmaps"] for answer in answers])
+        cells, _ = decode_heatmaps(maps)
+        return np.concatenate([answer["features"] for answer in answers]).astype(float), (cells + 0.5) / maps.shape[-1]
+
+
+def _shipped() -> Path:
+    spec = find_spec("regnet")
+    if spec is None or not spec.submodule_search_locations:
+        raise HandposeError("the package regnet, whose weights compare pictures, is not installed")
+    return Path(spec.submodule_search_locations[0]) / "weights" / "regnet_light.onnx"

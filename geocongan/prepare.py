@@ -1,0 +1,134 @@
+"""`geocongan prepare`: photographs of hands become the real side of the translator's training: upright crops with clean silhouettes.
+
+geocongan prepare --i photos/rps_greenscreen --o data/real_hands
+
+DIR is a photo set with labelled joints, or RealHands as released. Crops go to OUT/user_NAME/color and OUT/user_NAME/mask in RealHands' own
+layout, so that the reader of RealHands reads both; frames that the rules drop are counted by reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from geocongan.silhouettes import GROUNDS, Ground, cleaned, cut_out, holds_joints, recognise_ground, without_spill
+from handpose.camera import Camera
+from handpose.crop import Crop
+from handpose.data import Dataset, open_dataset, photos
+from handpose.data.sample import Sample
+from handpose.draw import contact_sheet
+from handpose.errors import HandposeError
+from handpose.images import write_image
+from handpose.training.run_dir import atomic_write
+
+MARGIN = 1.6  # crop side in sides of the joints' box: the hand, its wrist and room to be shifted
+JOINTS_NAME = "joints.json"
+_REACH = 0.06  # of the crop: a joint may lie so far off its silhouette
+_SHOWN, _SHOWN_EVERY = 64, 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `geocongan prepare`."""
+    parser.add_argument("--i", type=Path, required=True, metavar="DIR", help="photo set with joints, or RealHands")
+    parser.add_argument("--o", type=Path, required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("--size", type=int, default=256, help="side of the crops [px]")
+    parser.add_argument("--ground", choices=("auto", *GROUNDS), default="auto", help="behind the hands")
+    parser.add_argument("--split", choices=("train", "held_out"), help="only one side of a photo set's split by person")
+    parser.add_argument("--n", type=int, help="at most so many frames, spread over the set")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Cut, clean and write every frame; print how many were dropped and why."""
+    from tqdm import tqdm
+
+    if args.size < 32:
+        raise HandposeError(f"--size must be at least 32, not {args.size}")
+    dataset: Dataset = photos.read(args.i, args.split) if args.split else open_dataset(args.i)
+    ground = None if args.ground == "auto" else args.ground
+    chosen = np.linspace(0, len(dataset) - 1, min(args.n or len(dataset), len(dataset))).astype(int)
+    folder, reasons = _Folder(args.o / f"user_{args.i.resolve().name}"), Counter[str]()
+    for index in tqdm(chosen, unit="frame", disable=None):
+        picture, joints_px, reason = prepared(dataset[index], args.size, ground)
+        reasons[reason] += 1
+        if not reason:
+            folder.add(picture, joints_px)
+    kept = reasons.pop("", 0)
+    folder.finish()
+    dropped = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common()) or "none"
+    print(f"{folder.path}: {kept} of {len(chosen)} frames kept; dropped: {dropped}")
+
+
+def prepared(sample: Sample, size: int, ground: Ground | None = None) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Cut the hand of a sample out, as a left one: RGBA (S, S, 4) uint8, its joints (21, 2) where known, and why it is dropped, or ""."""
+    image, joints_px = sample.image, sample.joints_px if sample.valid.all() else None
+    camera = Camera.from_fov((image.shape[1], image.shape[0]))
+    given = sample.mask
+    ground = ground or recognise_ground(image)
+    if given is None and ground == "cluttered" and joints_px is None:
+        return np.zeros((size, size, 4), np.uint8), None, "no ground to key and no joints"
+    if given is None and ground != "cluttered":
+        given = cut_out(image, ground)
+    crop = Crop.from_joints(camera, joints_px, size, MARGIN) if joints_px is not None else _around(camera, given, size)
+    if crop is None:
+        return np.zeros((size, size, 4), np.uint8), None, "no hand"
+    colour = crop.warp(without_spill(image) if ground == "green" else image)
+    in_crop = None if joints_px is None else crop.to_crop(joints_px)
+    rough = cut_out(colour, ground, in_crop) if given is None else crop.warp(np.repeat(given[..., None], 3, -1))[..., 0]
+    mask, reason = cleaned(rough, rim=ground == "green" or sample.mask is not None)
+    if not reason and in_crop is not None and not holds_joints(mask, in_crop, _REACH * size):
+        reason = "joints off the silhouette"
+    picture = np.dstack([colour, mask])
+    if sample.side == "right":
+        picture = np.ascontiguousarray(picture[:, ::-1])
+        in_crop = None if in_crop is None else in_crop * (-1, 1) + (size - 1, 0)
+    return picture, in_crop, reason
+
+
+def _around(camera: Camera, mask: np.ndarray | None, size: int) -> Crop | None:
+    """Aim at a silhouette whose joints are not known."""
+    if mask is None or not mask.any():
+        return None
+    rows, columns = np.nonzero(mask)
+    low, high = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()])
+    return Crop.from_box(camera, (low + high) / 2, 1.2 * float((high - low).max()) + 1, 0.0, size)
+
+
+class _Folder:
+    """Writes frames in RealHands' layout."""
+
+    def __init__(self, path: Path):
+        self.path, self.count = path, 0
+        self.joints: dict[str, list] = {}
+        self.shown: list[np.ndarray] = []
+        if path.exists():
+            raise HandposeError(f"{path}: exists already; remove it or give another --o")
+        try:
+            for part in ("color", "mask"):
+                (path / part).mkdir(parents=True)
+        except OSError as error:
+            raise HandposeError(f"{path}: cannot be created ({error.strerror})") from error
+
+    def add(self, picture: np.ndarray, joints_px: np.ndarray | None) -> None:
+        self.count += 1
+        write_image(self.path / "color" / f"image_{self.count}_color.png", picture[..., :3])
+        write_image(self.path / "mask" / f"image_{self.count}.png", picture[..., 3])
+        if joints_px is not None:
+            self.joints[f"image_{self.count}"] = np.round(joints_px, 2).tolist()
+        if self.count % _SHOWN_EVERY == 1 and len(self.shown) < _SHOWN:
+            self.shown.append(on_white(picture))
+
+    def finish(self) -> None:
+        """Write the joints, and a contact sheet for the eye."""
+        atomic_write(self.path / JOINTS_NAME, json.dumps(self.joints).encode())
+        if self.shown:
+            write_image(self.path / "contact_sheet.jpg", contact_sheet(self.shown, columns=8))
+
+
+def on_white(picture: np.ndarray) -> np.ndarray:
+    """Lay RGBA (H, W, 4) on white: the ground on which the translators see both sides."""
+    alpha = picture[..., 3:].astype(np.float32) / 255
+    return (picture[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
