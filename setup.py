@@ -41,6 +41,7 @@ setup(
             "tracker = tracker.cli:main",
             "regnet = regnet.cli:main",
             "handpose = handpose.cli:main",
+            "geocongan = geocongan.cli:main",
         ]
     },
 )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from geocongan import prepare, train, train_silnet
+from geocongan import prepare, train, train_silnet, translate
 from handpose.command import run_command
 
 COMMANDS = {
     "prepare": (prepare, "cut real hands out of photographs"),
     "train-silnet": (train_silnet, "learn silhouettes of both sides"),
     "train": (train, "learn to translate rendered hands into photographed ones"),
+    "translate": (translate, "write translated hands in the GANerated layout"),
 }
 
 
