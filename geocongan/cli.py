@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from geocongan import prepare, train, train_silnet, translate
+from geocongan import evaluate, prepare, train, train_silnet, translate
 from handpose.command import run_command
 
 COMMANDS = {
@@ -13,6 +13,7 @@ COMMANDS = {
     "train-silnet": (train_silnet, "learn silhouettes of both sides"),
     "train": (train, "learn to translate rendered hands into photographed ones"),
     "translate": (translate, "write translated hands in the GANerated layout"),
+    "evaluate": (evaluate, "measure realism and how well the pose is kept"),
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-COMMANDS = ("tracker", "regnet", "handpose")
+COMMANDS = ("tracker", "regnet", "handpose", "geocongan")
 
 
 def blocks(language: str) -> list[str]:

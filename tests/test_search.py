@@ -27,6 +27,22 @@ def test_small_hands_are_found_in_parts_at_their_place_in_the_frame(spot):
     np.testing.assert_array_equal(found.centre_px, spot)
 
 
+def test_what_is_seen_in_the_mirror_too_counts_twice():
+    def one_sided(image):
+        """Sees the spot where it is, and another one that is not there in the picture that is not mirrored."""
+        found = bright_spots(image)
+        return found + [Detection(np.array([30.0, 30.0]), 30.0, 0.3, 0.9, 0.8)] if image[0, 0, 0] else found
+
+    image = np.zeros((200, 240, 3), np.uint8)
+    image[120, 200] = 255
+    image[0, 0] = 1
+    (both,) = look_everywhere(image[:, 1:], bright_spots)
+    assert both.score == pytest.approx(0.9) and both.centre_px.tolist() == [199, 120]
+    best, doubtful = look_everywhere(image, one_sided)
+    assert best.score == pytest.approx(0.9)
+    assert doubtful.score == pytest.approx(0.4) and doubtful.roll_rad == pytest.approx(0.3)
+
+
 def test_the_parts_cover_the_frame_and_small_frames_have_none():
     image = np.full((300, 500, 3), 255, np.uint8)
     seen = np.zeros((300, 500), bool)

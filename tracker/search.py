@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,11 +17,42 @@ _SAME_HAND = 0.5  # detections whose centres are nearer than this, in sides of t
 
 
 def look_everywhere(image: np.ndarray, detector: FindHands) -> list[Detection]:
-    """Find hands in the whole frame (H, W, 3) and in all its parts, best first."""
+    """Find hands in the whole frame (H, W, 3) and in all its parts, best first, and again in the mirror: two opinions are averaged."""
+    mirrored = _look(np.ascontiguousarray(image[:, ::-1]), detector)
+    back = [_mirrored(one, image.shape[1]) for one in mirrored]
+    return _averaged(_look(image, detector), back)
+
+
+def _look(image: np.ndarray, detector: FindHands) -> list[Detection]:
     found = list(detector(image))
     for number in range(n_parts(image)):
         found += look_in_part(image, detector, number)
     return without_doubles(found)
+
+
+def _mirrored(one: Detection, width: int) -> Detection:
+    centre = np.array([width - 1 - one.centre_px[0], one.centre_px[1]])
+    return Detection(centre, one.side_px, -one.roll_rad, 1 - one.left, one.score)
+
+
+def _averaged(first: list[Detection], second: list[Detection]) -> list[Detection]:
+    """Join two lists: what both saw is averaged, what one saw counts half."""
+    joined, rest = [], list(second)
+    for one in first:
+        other = next((other for other in rest if _same_hand(one, other)), None)
+        if other is None:
+            joined.append(replace(one, score=one.score / 2))
+            continue
+        rest = [kept for kept in rest if kept is not other]
+        joined.append(_mean(one, other))
+    joined += [replace(other, score=other.score / 2) for other in rest]
+    return sorted(joined, key=lambda one: -one.score)
+
+
+def _mean(a: Detection, b: Detection) -> Detection:
+    turn = math.atan2(math.sin(a.roll_rad) + math.sin(b.roll_rad), math.cos(a.roll_rad) + math.cos(b.roll_rad))
+    side = math.sqrt(a.side_px * b.side_px)
+    return Detection((a.centre_px + b.centre_px) / 2, side, turn, (a.left + b.left) / 2, (a.score + b.score) / 2)
 
 
 def look_in_part(image: np.ndarray, detector: FindHands, number: int) -> list[Detection]:
@@ -43,9 +75,10 @@ def without_doubles(found: list[Detection]) -> list[Detection]:
     """Keep the best of detections that lie on one hand, best first."""
     kept: list[Detection] = []
     for one in sorted(found, key=lambda one: -one.score):
-        if not any(
-            np.linalg.norm(one.centre_px - other.centre_px) < _SAME_HAND * max(one.side_px, other.side_px)
-            for other in kept
-        ):
+        if not any(_same_hand(one, other) for other in kept):
             kept.append(one)
     return kept
+
+
+def _same_hand(a: Detection, b: Detection) -> bool:
+    return bool(np.linalg.norm(a.centre_px - b.centre_px) < _SAME_HAND * max(a.side_px, b.side_px))
