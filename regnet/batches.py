@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-RENDER = "render"
+from regnet.labelled import RENDER
+
 _WITHOUT_HAND_SHARE = 0.08  # of a batch, where such pictures are given
 
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """What to mix: `sources` are folders or "render", `mix` their shares, in the same order."""
+    """What to mix: `sources` are folders of datasets or "render", `mix` their shares, in the same order."""
 
     sources: tuple[str, ...]
     mix: tuple[float, ...]
@@ -36,7 +37,7 @@ class BatchMaker:
         folders = [Path(source) for source in config.sources if source != RENDER]
         data = shared_data()
         backgrounds = Backgrounds(data / "backgrounds" if data else None)
-        self.photos = {str(folder): PhotoCrops([folder], "train", backgrounds, config.size) for folder in folders}
+        self.datasets = {str(folder): PhotoCrops([folder], "train", backgrounds, config.size) for folder in folders}
         self.renders: Any = None
         if RENDER in config.sources:
             from regnet.render_items import RenderItems
@@ -57,4 +58,4 @@ class BatchMaker:
             return self.without_hand.item(rng)
         if source == RENDER:
             return self.renders.item(step * self.config.batch_size + place, rng)
-        return self.photos[source].item(rng)
+        return self.datasets[source].item(rng)

@@ -1,7 +1,8 @@
 """`regnet test`: measure a network on labelled hands, in their labelled crops and so apart from any detector.
 
-2D errors are those of `pck`: distance over the longer side of the labelled joints' box, over all joints. 3D errors are printed where the
-source has 3D truth. Folders of pictures without labels, and videos (`--v`), go through the tracker, which draws and writes tracks.
+2D errors are those of `pck`: distance over the longer side of the labelled joints' box, over all labelled joints. Where the source has
+3D truth, the 3D figures are those of its dataset's protocol (`regnet.protocols`), each with its alignment. Folders of pictures without
+labels, and videos (`--v`), go through the tracker, which draws and writes tracks.
 """
 
 from __future__ import annotations
@@ -9,47 +10,65 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from handpose import metrics
 from handpose.errors import HandposeError
+from handpose.metrics import Score, auc
 from handpose.skeleton import DEFAULT_SCALE_MM, Side
-from regnet.labelled import RENDER, LabelledWindow, is_labelled, labelled_windows, rendered_windows
+from regnet.labelled import RENDER, LabelledWindow, cut_windows, is_labelled, open_split, rendered_windows
 from regnet.predictor import DEFAULT_WEIGHTS, Predictor, WindowPrediction
+from regnet.protocols import GENERAL, PROTOCOLS, Protocol, scores_3d
 
 PCK_LIMITS = (0.05, 0.10, 0.20)
 RENDERED_HANDS = 2000
 _BATCH = 32
 _SHOWN = 48
+_SECOND_LOOKS = 2  # at hands whose labels do not tell where to aim
 
 Figures = dict[str, float]
 
 
-def evaluate(predictor: Predictor, windows: Iterable[LabelledWindow]) -> tuple[Figures, list[np.ndarray]]:
-    """Measure a predictor on labelled hands; return the figures and some pictures of predictions.
+@dataclass(frozen=True)
+class Measured:
+    """The figures by key, those of 3D with their alignment, and some pictures of predictions."""
+
+    figures: Figures
+    scores: dict[str, Score]
+    pictures: list[np.ndarray]
+
+
+def evaluate(predictor: Predictor, windows: Iterable[LabelledWindow], protocol: Protocol = GENERAL) -> Measured:
+    """Measure a predictor on labelled hands by a protocol.
 
     A hand whose side is not labelled is looked at as a left one, and again as a right one where the network says so.
     """
     errors = _Errors()
     pictures: list[np.ndarray] = []
     for batch in _batches(iter(windows)):
-        images = np.stack([window.image for window in batch])
         sides: list[Side] = [window.side or "left" for window in batch]
-        seen = predictor.windows(images, sides)
+        seen = predictor.windows(_images(batch), sides)
         doubtful = [window.side is None and seen.left[i] < 0.5 for i, window in enumerate(batch)]
         if any(doubtful):
             sides = ["right" if turned else side for turned, side in zip(doubtful, sides, strict=True)]
-            seen = predictor.windows(images, sides)
-        other = predictor.windows(images, ["left" if side == "right" else "right" for side in sides])
+            seen = predictor.windows(_images(batch), sides)
+        for _ in range(_SECOND_LOOKS if any(window.picture is not None for window in batch) else 0):
+            batch = [window.aimed_at(seen.joints_px[i]) for i, window in enumerate(batch)]
+            seen = predictor.windows(_images(batch), sides)
+        other = predictor.windows(_images(batch), ["left" if side == "right" else "right" for side in sides])
         for i, window in enumerate(batch):
             errors.add(window, seen, i)
             errors.add_side(window, seen.left[i], other.left[i])
             if len(pictures) < _SHOWN:
                 pictures.append(_draw(window, seen.joints_px[i]))
-    return errors.figures(), pictures
+    figures = errors.figures()
+    if protocol.in_pixels:
+        figures[f"auc_2d_0_{protocol.in_pixels:g}_px"] = auc(np.concatenate(errors.picture_px), 0, protocol.in_pixels)
+    scores = errors.scores(protocol)
+    return Measured(figures | {key: score.value for key, score in scores.items()}, scores, pictures)
 
 
 class _Errors:
@@ -57,6 +76,7 @@ class _Errors:
 
     def __init__(self) -> None:
         self.of_box: list[np.ndarray] = []
+        self.picture_px: list[np.ndarray] = []
         self.window_px: list[np.ndarray] = []
         self.side_right: list[bool] = []
         self.presence: list[float] = []
@@ -66,7 +86,9 @@ class _Errors:
     def add(self, window: LabelledWindow, seen: WindowPrediction, i: int) -> None:
         valid = window.valid
         distance = np.linalg.norm(window.crop.to_image(seen.joints_px[i]) - window.joints_px, axis=-1)[valid]
-        self.of_box.append(distance / np.ptp(window.joints_px[valid], axis=0).max())
+        box_px = np.ptp(window.joints_px[valid], axis=0).max(initial=0)
+        self.of_box.append(distance / box_px if box_px > 0 else distance[:0])  # a single joint has no box
+        self.picture_px.append(distance)
         truth_px = window.crop.to_crop(window.joints_px)
         self.window_px.append(np.linalg.norm(seen.joints_px[i] - truth_px, axis=-1)[valid])
         self.presence.append(float(seen.presence[i]))
@@ -89,19 +111,12 @@ class _Errors:
         if self.side_right:
             figures["side_right"] = float(np.mean(self.side_right))
         figures["presence"] = float(np.mean(self.presence))
-        if self.truth_mm:
-            figures |= figures_3d(np.array(self.predicted_mm), np.array(self.truth_mm))
         return figures
 
-
-def figures_3d(predicted_mm: np.ndarray, truth_mm: np.ndarray) -> Figures:
-    """Compare 3D joints (N, 21, 3) [mm] of free scale to the truth."""
-    scores = {
-        "pa_mpjpe_mm": metrics.mpjpe(predicted_mm, truth_mm, "aligned by a similarity"),
-        "root_scale_mpjpe_mm": metrics.mpjpe(predicted_mm, truth_mm, "M0 and |W-M0| aligned"),
-        "auc_20_50": metrics.auc_score(predicted_mm, truth_mm, "M0 and |W-M0| aligned", 20, 50),
-    }
-    return {name: score.value for name, score in scores.items()}
+    def scores(self, protocol: Protocol) -> dict[str, Score]:
+        if not self.truth_mm:
+            return {}
+        return scores_3d(protocol, np.array(self.predicted_mm), np.array(self.truth_mm))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +129,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--n", type=int, help=f"measure so many hands (default: all; of render {RENDERED_HANDS})")
     parser.add_argument("--seed", type=int, default=2026, help="which hands are drawn (default: 2026)")
-    parser.add_argument("--split", choices=("train", "held_out"), help="only one side of a photo set's split by person")
+    parser.add_argument("--split", choices=("train", "held_out"), help="only one side of a dataset's split")
     parser.add_argument("--output", metavar="FILE", help="picture of predictions; without labels: the track file")
     parser.add_argument("--json", metavar="FILE", help="write the figures for programs")
 
@@ -132,15 +147,21 @@ def run(args: argparse.Namespace) -> None:
     predictor = load_predictor(args.weights)
     if args.i == RENDER:
         count = args.n or RENDERED_HANDS
-        windows = rendered_windows(count, args.seed, predictor.input_size)
+        windows, dataset, protocol = rendered_windows(count, args.seed, predictor.input_size), RENDER, GENERAL
     else:
-        windows, count = labelled_windows(Path(args.i), predictor.input_size, args.n, args.seed, args.split)
-    figures, pictures = evaluate(predictor, _with_progress(windows, count))
-    _report(args.i, figures)
+        opened = open_split(Path(args.i), args.split)
+        dataset, protocol = opened.samples.name, PROTOCOLS.get(opened.reader, GENERAL)
+        windows, count = cut_windows(opened, predictor.input_size, args.n, args.seed)
+    measured = evaluate(predictor, _with_progress(windows, count), protocol)
+    _report(args.i, dataset, measured, protocol)
     if args.json:
-        Path(args.json).write_text(json.dumps({"source": args.i, **figures}) + "\n")
+        content = {"source": args.i, **measured.figures}
+        if measured.scores:
+            alignments = {key: score.alignment for key, score in measured.scores.items()}
+            content |= {"dataset": dataset, "protocol": protocol.name, "alignments": alignments}
+        Path(args.json).write_text(json.dumps(content) + "\n")
     if args.output:
-        _write_sheet(pictures, Path(args.output))
+        _write_sheet(measured.pictures, Path(args.output))
 
 
 def load_predictor(weights: str | None) -> Predictor:
@@ -149,19 +170,21 @@ def load_predictor(weights: str | None) -> Predictor:
     return Predictor.from_file(path, runtime="auto" if path.suffix == ".onnx" else "keras")
 
 
-def _report(source: str, figures: Figures) -> None:
+def _report(source: str, dataset: str, measured: Measured, protocol: Protocol) -> None:
+    figures = measured.figures
     print(f"{source}: {figures['n']} hands, each in its labelled crop")
     print(
-        "  2D, 21 joints, of the labelled box:  "
+        "  2D, labelled joints, of their box:  "
         + ", ".join(f"PCK@{p:.2f} {figures[f'pck@{p:.2f}']:.3f}" for p in PCK_LIMITS)
     )
     print(f"  2D error: {figures['epe_of_box']:.4f} of the box, {figures['epe_px']:.2f} px of the crop")
-    if "pa_mpjpe_mm" in figures:
-        print(f"  3D, 21 joints, aligned by a similarity:  PA-MPJPE {figures['pa_mpjpe_mm']:.2f} mm")
-        print(
-            f"  3D, 21 joints, M0 and |W-M0| aligned:    AUC 20-50 mm {figures['auc_20_50']:.3f}, "
-            f"MPJPE {figures['root_scale_mpjpe_mm']:.2f} mm"
-        )
+    if protocol.in_pixels:
+        limit = f"{protocol.in_pixels:g}"
+        print(f"  2D, px of the picture: AUC 0-{limit} px {figures[f'auc_2d_0_{limit}_px']:.3f}")
+    if measured.scores:
+        print(f"  3D protocol of {dataset}: {protocol.name}")
+        for score in measured.scores.values():
+            print(f"    {score}")
     if "side_right" in figures:
         print(f"  side right: {figures['side_right']:.3f}")
     print(f"  presence: {figures['presence']:.3f}")
@@ -178,6 +201,10 @@ def _track(args: argparse.Namespace) -> None:
     output = Path(args.output) if args.output else Path(f"{source.stem}.jsonl")
     weights = Path(args.weights) if args.weights else None
     (track_video if args.v else track_pictures)(source, output, weights)
+
+
+def _images(batch: list[LabelledWindow]) -> np.ndarray:
+    return np.stack([window.image for window in batch])
 
 
 def _batches(windows: Iterator[LabelledWindow]) -> Iterator[list[LabelledWindow]]:

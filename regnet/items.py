@@ -19,20 +19,23 @@ def training_item(
 ) -> Item:  # fmt: skip
     """Make the item of an image (S, S, 3) of a left hand with joints (21, 2) [cells].
 
-    Without joints_rel (21, 3) its 3D is unknown. With `left` False the image is mirrored into a right hand, which only teaches
-    side and presence: its joints are learnt from the left one. A hand is present while most of its joints are inside.
+    Without joints_rel (21, 3) its 3D is unknown; a joint that is not `valid`, or NaN there, has none. With `left` False the image is
+    mirrored into a right hand, which only teaches side and presence: its joints are learnt from the left one. A hand is present while
+    most of its joints are inside.
     """
     inside = ((cells > -0.5) & (cells < HEATMAP_SIZE - 0.5)).all(-1)
-    labelled = np.ones(N_JOINTS, bool) if valid is None else valid
-    has_3d = joints_rel is not None and left
+    labelled = (np.ones(N_JOINTS, bool) if valid is None else valid) & left
+    flat = joints_rel is None and left
+    joints_rel = np.full((N_JOINTS, 3), np.nan) if joints_rel is None else joints_rel
+    known_3d = np.isfinite(joints_rel).all(-1) & labelled
     return {
         "image": image if left else np.ascontiguousarray(image[:, ::-1]),
         "cells": cells.astype(np.float32),
-        "labelled": (labelled & left).astype(np.float32),
+        "labelled": labelled.astype(np.float32),
         "inside": inside.astype(np.float32),
-        "joints_rel": np.zeros((N_JOINTS, 3), np.float32) if joints_rel is None else joints_rel.astype(np.float32),
-        "has_3d": np.float32(has_3d),
-        "flat": np.float32(joints_rel is None and left),
+        "joints_rel": np.nan_to_num(joints_rel).astype(np.float32),  # no weight makes good a NaN
+        "known_3d": known_3d.astype(np.float32),
+        "flat": np.float32(flat),
         "presence": np.array([inside.mean() > 0.5], np.float32),
         "left": np.array([left], np.float32),
         "has_left": np.array([has_side], np.float32),
@@ -45,6 +48,6 @@ def empty_item(image: np.ndarray) -> Item:
     nothing = np.zeros(1, np.float32)
     return {
         "image": image, "cells": np.zeros((N_JOINTS, 2), np.float32), "labelled": zeros + 1, "inside": zeros,
-        "joints_rel": np.zeros((N_JOINTS, 3), np.float32), "has_3d": np.float32(0), "flat": np.float32(0),
+        "joints_rel": np.zeros((N_JOINTS, 3), np.float32), "known_3d": zeros, "flat": np.float32(0),
         "presence": nothing, "left": nothing, "has_left": nothing,
     }  # fmt: skip

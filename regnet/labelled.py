@@ -1,29 +1,41 @@
-"""Labelled hands as the network sees them: each in its ideal crop, with the truth beside it."""
+"""Labelled hands as the network sees them: each in its ideal crop, with the truth beside it. Any dataset with a reader will do."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
 from handpose.camera import Camera
-from handpose.crop import Crop
-from handpose.data import READERS, open_dataset, photos
+from handpose.crop import MARGIN, Crop
+from handpose.data import READERS, Dataset
+from handpose.data.photos import Split
 from handpose.data.sample import Sample
+from handpose.errors import HandposeError
 from handpose.skeleton import Side
 
 RENDER = "render"  # the source that is no folder
+
+_EXACT_UNSEEN = (
+    "rhd",
+)  # readers whose joints that are not valid are merely unseen, and labelled as exactly as the others
+_ENOUGH = 6  # joints that tell where a hand is; five fingertips do not
+_HAND_MM = 250.0  # what surely holds a hand around some of its joints
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledWindow:
     """A hand in its labelled crop.
 
-    image (S, S, 3) uint8; joints_px (21, 2) in the picture; valid (21,) bool; joints_mm (21, 3) in the axes of the crop's camera, or
-    None; `crop` leads from the window back to the picture.
+    image (S, S, 3) uint8; joints_px (21, 2) in the picture; valid (21,) bool; joints_mm (21, 3) in the axes of the crop's camera, NaN
+    where unknown, or None; `crop` leads from the window back to the picture. `picture` is kept where too few joints are labelled to
+    aim well: such a hand is aimed at anew once it has been seen.
     """
 
     name: str
@@ -33,37 +45,132 @@ class LabelledWindow:
     valid: np.ndarray
     side: Side | None
     joints_mm: np.ndarray | None
+    picture: np.ndarray | None = None
+
+    def aimed_at(self, seen_px: np.ndarray) -> LabelledWindow:
+        """Cut a hand whose labels do not tell its place where its joints (21, 2) [window px] are seen; others stay as they are."""
+        if self.picture is None:
+            return self
+        crop = Crop.from_joints(self.crop.source, self.crop.to_image(seen_px), self.crop.size)
+        turn = self.crop.camera_from_crop.T @ crop.camera_from_crop
+        joints_mm = None if self.joints_mm is None else self.joints_mm @ turn
+        return replace(self, image=crop.warp(self.picture), crop=crop, joints_mm=joints_mm)
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A dataset, and the name of the reader that knows it."""
+
+    reader: str
+    samples: Dataset
+
+
+def find_reader(folder: Path) -> ModuleType | None:
+    """Find the reader that recognises a folder."""
+    readers = (import_module(f"handpose.data.{name}") for name in READERS)
+    return next((reader for reader in readers if folder.is_dir() and reader.recognises(folder)), None)
 
 
 def is_labelled(folder: Path) -> bool:
     """Say whether a folder is a dataset with labels."""
-    readers = (import_module(f"handpose.data.{name}") for name in READERS)
-    return folder.is_dir() and any(reader.recognises(folder) for reader in readers)
+    return find_reader(folder) is not None
+
+
+def reader_of(folder: Path) -> ModuleType:
+    """Find the reader that recognises a folder. Raises HandposeError where there is none."""
+    reader = find_reader(folder)
+    if reader is None:
+        known = f"{', '.join(READERS)}; a photo set has images/ and pseudo_labels.json or annotations.json"
+        raise HandposeError(f"{folder}: no dataset of a known layout ({known}); datasets/README.md draws them")
+    return reader
+
+
+def open_split(folder: Path, split: Split | None = None) -> Opened:
+    """Read a dataset, whole or one side of its split; of one without a split all is there to train on.
+
+    Raises HandposeError where no reader knows the folder, where its labels are broken, or where that side of it is not there.
+    """
+    folder = Path(folder)
+    reader = reader_of(folder)
+    name = reader.__name__.rpartition(".")[2]
+    if "split" in signature(reader.read).parameters:
+        return Opened(name, reader.read(folder, split=split))
+    if split == "held_out":
+        raise HandposeError(f"{folder}: {name} has no split, so nothing in it is held out")
+    return Opened(name, reader.read(folder))
 
 
 def labelled_windows(
-    folder: Path, size: int, n: int | None = None, seed: int = 0, split: photos.Split | None = None
+    folder: Path, size: int, n: int | None = None, seed: int = 0, split: Split | None = None
 ) -> tuple[Iterator[LabelledWindow], int]:
     """Cut the labelled hands of a dataset's folder, all of them or `n` drawn by `seed`, in the dataset's order; give their number too.
 
-    `split` takes one side of a photo set's split by person. Raises HandposeError where the folder is of no known kind, and on the way
-    where a picture cannot be read.
+    Samples without any labelled joint are passed over, and counted on stderr at the end. Raises HandposeError as `open_split` does, and
+    on the way where a picture cannot be read.
     """
-    samples = photos.read(folder, split) if split else open_dataset(folder)
-    chosen = np.arange(len(samples))
-    if n is not None and n < len(samples):
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(samples))[:n])
-    return (cut(samples[int(index)], size) for index in chosen), len(chosen)
+    return cut_windows(open_split(folder, split), size, n, seed)
 
 
-def cut(sample: Sample, size: int) -> LabelledWindow:
+def cut_windows(opened: Opened, size: int, n: int | None = None, seed: int = 0) -> tuple[Iterator[LabelledWindow], int]:
+    """Cut the labelled hands of a dataset that has been read, as `labelled_windows` does."""
+    chosen = np.arange(len(opened.samples))
+    if n is not None and n < len(chosen):
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(chosen))[:n])
+    return _cut_all(opened, chosen, size), len(chosen)
+
+
+def _cut_all(opened: Opened, chosen: np.ndarray, size: int) -> Iterator[LabelledWindow]:
+    passed_over = 0
+    for index in chosen.tolist():
+        sample = opened.samples[index]
+        if sample.valid.any():
+            yield cut(sample, size, opened.reader)
+        else:
+            passed_over += 1
+    if passed_over:
+        print(f"{passed_over} of {len(chosen)} samples have no labelled joint and are passed over", file=sys.stderr)
+
+
+def cut(sample: Sample, size: int, reader: str = "") -> LabelledWindow:
     """Cut the ideal crop of a labelled hand; a joint without a label is put amid the others."""
     image = sample.image
-    camera = sample.camera or Camera.from_fov((image.shape[1], image.shape[0]))
-    joints_px = np.where(sample.valid[:, None], sample.joints_px, sample.joints_px[sample.valid].mean(0))
-    crop = Crop.from_joints(camera, joints_px, size)
-    joints_mm = None if sample.joints_mm is None else sample.joints_mm @ crop.camera_from_crop
-    return LabelledWindow(sample.name, crop.warp(image), crop, joints_px, sample.valid, sample.side, joints_mm)
+    joints_px, crop = aim(sample, (image.shape[1], image.shape[0]), size)
+    joints_mm = known_mm(sample, reader)
+    return LabelledWindow(
+        sample.name,
+        crop.warp(image),
+        crop,
+        joints_px,
+        sample.valid,
+        sample.side,
+        None if joints_mm is None else joints_mm @ crop.camera_from_crop,
+        None if sample.valid.sum() >= _ENOUGH else image,
+    )
+
+
+def aim(sample: Sample, size_px: tuple[int, int], size: int, margin: float = MARGIN) -> tuple[np.ndarray, Crop]:
+    """Aim at a hand in a picture of `size_px` (width, height): its joints (21, 2) [px], those without a label amid the others, and the crop.
+
+    Where few joints are labelled the crop is upright and as wide as a hand may be at their depth, or at a guess.
+    """
+    camera = sample.camera or Camera.from_fov(size_px)
+    labelled = sample.joints_px[sample.valid]
+    joints_px = np.where(sample.valid[:, None], sample.joints_px, labelled.mean(0))
+    if len(labelled) >= _ENOUGH:
+        return joints_px, Crop.from_joints(camera, joints_px, size, margin)
+    side_px = max(2.0 * float(np.ptp(labelled, axis=0).max()), min(size_px) / 8)
+    if sample.joints_mm is not None:
+        side_px = _HAND_MM * camera.fx / float(np.median(sample.joints_mm[sample.valid, 2]))
+    centre_px = (labelled.min(0) + labelled.max(0)) / 2
+    return joints_px, Crop.from_box(camera, centre_px, margin * side_px, size=size)
+
+
+def known_mm(sample: Sample, reader: str) -> np.ndarray | None:
+    """Give a sample's joints (21, 3) [mm], NaN where they are not labelled, or None where it has no 3D at all."""
+    if sample.joints_mm is None:
+        return None
+    known = np.isfinite(sample.joints_mm).all(-1) & (sample.valid | (reader in _EXACT_UNSEEN))
+    return np.where(known[:, None], sample.joints_mm, np.nan)
 
 
 def rendered_windows(n: int, seed: int, size: int) -> Iterator[LabelledWindow]:

@@ -5,7 +5,8 @@ is the known reason why re-implementations do not converge. What a sample lacks 
 
 Targets, all float32:
 cells (N, 21, 2) joints [heatmap cells]; labelled (N, 21) 1 where the joint's place is known; inside (N, 21) 1 where it is in the crop;
-joints_rel (N, 21, 3), has_3d (N,); flat (N,) 1 where only 2D is known; presence (N, 1); left (N, 1), has_left (N, 1).
+joints_rel (N, 21, 3), known_3d (N, 21) 1 where the joint's is known; flat (N,) 1 where only 2D is known; presence (N, 1);
+left (N, 1), has_left (N, 1).
 """
 
 from __future__ import annotations
@@ -64,8 +65,9 @@ def _heatmap_loss(heatmaps, targets):
 
 
 def _joint_loss(joints, targets):
-    error = ops.sum(ops.square(joints - targets["joints_rel"]), axis=(1, 2))
-    return 0.5 * ops.mean(error * targets["has_3d"])
+    """Half the squared error, summed over the coordinates of the joints whose 3D is known."""
+    error = ops.sum(ops.square(joints - targets["joints_rel"]), axis=2)
+    return 0.5 * ops.mean(ops.sum(error * targets["known_3d"], axis=1))
 
 
 def _flat_loss(joints, targets):

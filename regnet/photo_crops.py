@@ -1,67 +1,59 @@
-"""Photographs as training crops: wide windows cut once and kept in memory, placed and altered anew for every batch."""
+"""Labelled hands as training items: their wide windows (`regnet.dataset_crops`) are placed and altered anew for every batch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from handpose.camera import Camera
-from handpose.crop import CROP_SIZE, MARGIN, Crop
-from handpose.data import photos
-from handpose.data.cutout import hand_alpha
-from handpose.data.photos import LabelledHand, Photo, Split
+from handpose.crop import CROP_SIZE
+from handpose.data.photos import Photo, PhotoSet, Split
+from handpose.errors import HandposeError
 from handpose.heatmap import cells_from_px
 from handpose.synthesis.backgrounds import Backgrounds
 from regnet.augment import cut_out, random_look, random_placement
+from regnet.dataset_crops import KEPT, WINDOW, Window, placed_joints, windows_of
 from regnet.items import RIGHT_SHARE, Item, empty_item, training_item
+from regnet.labelled import open_split
 
-WINDOW = 192  # px, at the same scale as the network's 128 px crop
-
-
-@dataclass(frozen=True, eq=False)
-class Window:
-    """A left hand (a right one is mirrored) in a wide window: image (192, 192, 4), and its alpha."""
-
-    image: np.ndarray
-    joints_px: np.ndarray
-    valid: np.ndarray
-    has_side: bool
+_TRIES = 1000  # draws in search of a hand, where some samples have no labelled joint
 
 
 class PhotoCrops:
-    """Labelled hands of photo sets, and pieces of pictures that surely show none, as training items.
+    """Labelled hands of datasets, and pieces of their pictures that surely show none, as training items.
 
-    Raises HandposeError where a set cannot be read.
+    A small set is kept in memory, of a large one each hand is read when it is drawn. Raises HandposeError where a set cannot be read,
+    or has no labelled hand on that side of its split.
     """
 
     def __init__(self, folders: Sequence[Path], split: Split | None, backgrounds: Backgrounds, size: int = CROP_SIZE):
         self.size = size
         self.backgrounds = backgrounds
-        self.windows: list[Window] = []
+        self.sets: list[Sequence[Window | None]] = []
         self.without_hand: list[np.ndarray] = []
         for folder in folders:
-            for photo in photos.read(folder, split).photos:
-                if not photo.hands:
-                    continue
-                image = photo.read()
-                alpha = hand_alpha(image, folder.name)
-                self.windows += [_window(image, hand, alpha) for hand in photo.hands]
-                if photo.complete:
-                    self.without_hand += _pieces_without_hand(image, photo)
+            opened = open_split(folder, split)
+            self.sets.append(windows_of(opened))
+            if isinstance(opened.samples, PhotoSet) and len(opened.samples) <= KEPT:
+                for photo in opened.samples.photos:
+                    self.without_hand += _pieces_without_hand(photo) if photo.complete else []
+        self.n_hands = sum(map(len, self.sets))
+        if not self.n_hands:
+            raise HandposeError(f"{', '.join(map(str, folders))}: no labelled hand to train on")
 
     def item(self, rng: np.random.Generator) -> Item:
         """Draw one training item: image (S, S, 3) uint8 and the targets of `regnet.losses`."""
         if rng.random() < 0.08:
             return self._empty(rng)
-        window = self.windows[rng.integers(len(self.windows))]
-        placement = random_placement(rng, WINDOW, self.size)
+        window = self._drawn(rng)
+        # Squeezed pictures tell a wrong shape, which 2D labels follow and 3D ones do not.
+        squeeze = {} if window.joints_rel is None else {"squeeze": 0.0}
+        placement = random_placement(rng, WINDOW, self.size, **squeeze)
         cut = placement.warp(window.image, self.size)
         image, alpha = cut[..., :3], cut[..., 3:].astype(np.float32) / 255
-        if rng.random() < 0.8:
+        if rng.random() < 0.8 or window.on_green:
             ground = self.backgrounds.sample(rng, self.size)
             image = (image * alpha + ground * (1 - alpha)).astype(np.uint8)
         if rng.random() < 0.3:
@@ -69,7 +61,20 @@ class PhotoCrops:
         return training_item(
             random_look(image, rng), cells_from_px(placement.points(window.joints_px), self.size),
             left=rng.random() > RIGHT_SHARE, valid=window.valid, has_side=window.has_side,
+            joints_rel=placed_joints(window, placement, self.size),
         )  # fmt: skip
+
+    def _drawn(self, rng: np.random.Generator) -> Window:
+        for _ in range(_TRIES):
+            index = int(rng.integers(self.n_hands))
+            for windows in self.sets:
+                if index < len(windows):
+                    window = windows[index]
+                    break
+                index -= len(windows)
+            if window is not None:
+                return window
+        raise HandposeError(f"none of {_TRIES} samples drawn has a labelled joint")
 
     def _empty(self, rng: np.random.Generator) -> Item:
         image = self.backgrounds.sample(rng, self.size)
@@ -79,20 +84,9 @@ class PhotoCrops:
         return empty_item(random_look(image, rng))
 
 
-def _window(image: np.ndarray, hand: LabelledHand, alpha: np.ndarray | None) -> Window:
-    camera = Camera.from_fov((image.shape[1], image.shape[0]))
-    joints = np.where(hand.valid[:, None], hand.joints_px, hand.joints_px[hand.valid].mean(0))
-    crop = Crop.from_joints(camera, joints, WINDOW, MARGIN * WINDOW / CROP_SIZE)
-    kept = np.full(image.shape[:2], 255, np.uint8) if alpha is None else alpha
-    cut = np.dstack([crop.warp(image), crop.warp(np.repeat(kept[..., None], 3, -1))[..., :1]])
-    joints_px = crop.to_crop(joints)
-    if hand.side == "right":
-        cut, joints_px = cut[:, ::-1], joints_px * (-1, 1) + (WINDOW - 1, 0)
-    return Window(np.ascontiguousarray(cut), joints_px, hand.valid, hand.side is not None)
-
-
-def _pieces_without_hand(image: np.ndarray, photo: Photo) -> list[np.ndarray]:
+def _pieces_without_hand(photo: Photo) -> list[np.ndarray]:
     """Cut squares (128, 128, 3) that touch no labelled hand out of a picture whose hands are all labelled: faces, clothes, arms."""
+    image = photo.read()
     boxes = [(hand.joints_px.min(0) - 15, hand.joints_px.max(0) + 15) for hand in photo.hands]
     height, width = image.shape[:2]
     pieces = []

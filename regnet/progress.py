@@ -8,39 +8,45 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from handpose.camera import Camera
-from handpose.crop import Crop
-from handpose.data import photos
+from handpose import metrics
+from handpose.errors import HandposeError
 from handpose.heatmap import decode_heatmaps, px_from_cells
-from handpose.metrics import mpjpe
+from handpose.skeleton import N_JOINTS
 from handpose.training.run_dir import RunDir
-from regnet.batches import RENDER
+from regnet.labelled import RENDER, LabelledWindow, labelled_windows, reader_of
 
 _BATCH = 32
 _SHOWN = 32
+_OF_A_SET = 1000  # held-out hands at most, drawn from all
 _RENDERED, _SEED = 96, 999_983
+
+_Crop = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # image, joints_px, labelled, joints_mm
 
 
 class HeldOut:
-    """What no training sees, kept in memory: ideal crops of the held-out hands of photo sets, and rendered hands of a seed of their own.
+    """What no training sees, kept in memory: ideal crops of the held-out hands of datasets, and rendered hands of a seed of their own.
 
-    images (N, S, S, 3) of left hands, joints_px (N, 21, 2); the last ones are rendered and have joints_rel (R, 21, 3) and scale_mm (R,).
+    images (N, S, S, 3) of left hands, joints_px (N, 21, 2), labelled (N, 21) bool, joints_mm (N, 21, 3) in the crop's axes, NaN where
+    unknown; the first `n_photos` are of datasets, the others rendered, with joints_rel (R, 21, 3). A dataset without a split has nothing
+    held out.
     """
 
     def __init__(self, sources: Sequence[str], size: int):
         self.size = size
-        folders = [Path(source) for source in sources if source != RENDER]
-        crops = [_crop(sample, size) for folder in folders for sample in photos.read(folder, "held_out").samples()]
+        crops = [crop for source in sources if source != RENDER for crop in _held_out(Path(source), size)]
         self.n_photos = len(crops)
-        self.joints_rel, self.scale_mm = np.zeros((0, 21, 3)), np.zeros(0)
+        self.joints_rel = np.zeros((0, N_JOINTS, 3))
         if RENDER in sources:
             from handpose.synthesis.sampler import RenderSampler
 
             batch = RenderSampler(_SEED, size).batch(_RENDERED)
-            crops += list(zip(batch["image"], batch["joints_px"], strict=True))
-            self.joints_rel, self.scale_mm = batch["joints_rel"], batch["scale_mm"]
-        self.images = np.array([image for image, _ in crops])
-        self.joints_px = np.array([joints for _, joints in crops])
+            self.joints_rel = batch["joints_rel"]
+            joints_mm = self.joints_rel * batch["scale_mm"][:, None, None]
+            labelled = np.ones(joints_mm.shape[:2], bool)
+            crops += list(zip(batch["image"], batch["joints_px"], labelled, joints_mm, strict=True))
+        self.images, self.joints_px, self.labelled, self.joints_mm = (
+            np.array([crop[part] for crop in crops]) for part in range(4)
+        )
 
     def evaluate(self, model, folder: RunDir, step: int, log: Callable[[str], None]) -> float:
         """Log the errors and draw predictions; return how good the network is: the mean PCK at 0.05 of photographs and renders."""
@@ -50,19 +56,20 @@ class HeldOut:
         maps = np.concatenate([np.moveaxis(np.asarray(answer["heatmaps"]), -1, 1)[:, :21] for answer in answers])
         relative = np.concatenate([np.asarray(answer["joints_rel"]) for answer in answers])
         joints = px_from_cells(decode_heatmaps(maps)[0], self.size)
-        box = np.ptp(self.joints_px, axis=1).max(-1)
+        box = np.ptp(self.joints_px, axis=1).max(-1)  # joints without a label are amid the others
         error = np.linalg.norm(joints - self.joints_px, axis=-1) / box[:, None]
+        error[~self.labelled] = np.nan
         parts = {"held-out people": slice(None, self.n_photos), "rendered": slice(self.n_photos, None)}
         scores = []
         for name, part in parts.items():
             if not len(error[part]):
                 continue
-            pck = {f"pck@{limit:.2f}": float((error[part] <= limit).mean()) for limit in (0.05, 0.10, 0.20)}
+            pck = {f"pck@{limit:.2f}": metrics.pck(error[part], limit) for limit in (0.05, 0.10, 0.20)}
             scores.append(pck["pck@0.05"])
-            if name == "rendered":
-                scale = self.scale_mm[:, None, None]
+            whole = np.isfinite(self.joints_mm[part]).all((1, 2))
+            if whole.any():
                 similar = "aligned by a similarity"
-                pck["pa_mpjpe_mm"] = mpjpe(relative[part] * scale, self.joints_rel * scale, similar).value
+                pck["pa_mpjpe_mm"] = metrics.mpjpe(relative[part][whole], self.joints_mm[part][whole], similar).value
             figures = ", ".join(f"{key} {value:.3f}" for key, value in pck.items())
             log(f"step {step}, {name}: {figures} (n={len(error[part])})")
         self._draw(joints, folder.path / f"held_out_{step:06d}.jpg")
@@ -76,10 +83,20 @@ class HeldOut:
         cv2.imwrite(str(path), sheet[..., ::-1])
 
 
-def _crop(sample: photos.Sample, size: int) -> tuple[np.ndarray, np.ndarray]:
-    image = sample.image
-    crop = Crop.from_joints(Camera.from_fov((image.shape[1], image.shape[0])), sample.joints_px, size)
-    cut, joints_px = crop.warp(image), crop.to_crop(sample.joints_px)
-    if sample.side == "right":
-        return cut[:, ::-1], joints_px * (-1, 1) + (size - 1, 0)
-    return cut, joints_px
+def _held_out(folder: Path, size: int) -> list[_Crop]:
+    """Cut the held-out hands of a dataset; none, and a line that says why, where it has no such side."""
+    reader_of(folder)
+    try:
+        windows, _ = labelled_windows(folder, size, _OF_A_SET, _SEED, "held_out")
+    except HandposeError as error:
+        print(f"no held-out hands: {error}")
+        return []
+    return [_as_left(window, size) for window in windows if window.picture is None]
+
+
+def _as_left(window: LabelledWindow, size: int) -> _Crop:
+    joints_px = window.crop.to_crop(window.joints_px)
+    joints_mm = np.full((N_JOINTS, 3), np.nan) if window.joints_mm is None else window.joints_mm
+    if window.side != "right":
+        return window.image, joints_px, window.valid, joints_mm
+    return window.image[:, ::-1], joints_px * (-1, 1) + (size - 1, 0), window.valid, joints_mm * (-1, 1, 1)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_dexter import write_ego, write_object
+from test_ganerated import write_released
 from tests_data import write_photo_set
 
 from handpose.camera import Camera
@@ -11,7 +13,7 @@ from handpose.data import synth_hands
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
 from handpose.kinematics import forward_kinematics
-from handpose.skeleton import Skeleton
+from handpose.skeleton import TIPS, Skeleton
 from regnet.labelled import cut, is_labelled, labelled_windows
 
 
@@ -64,3 +66,62 @@ def test_every_known_layout_is_read_and_anything_else_is_not(tmp_path):
     assert not is_labelled(photo_set / "images") and not is_labelled(tmp_path / "none")
     with pytest.raises(HandposeError, match="no dataset of a known layout"):
         labelled_windows(photo_set / "images", 128)
+
+
+def test_an_excerpt_of_a_release_is_read_too(tmp_path):
+    write_released(tmp_path)
+    windows, n = labelled_windows(tmp_path, 128)
+    (window,) = windows
+    assert n == 1 and is_labelled(tmp_path) and window.picture is None
+    np.testing.assert_allclose(
+        window.crop.camera.project(window.joints_mm), window.crop.to_crop(window.joints_px), atol=0.05
+    )
+
+
+@pytest.mark.parametrize("write", [write_object, write_ego])
+def test_fingertips_are_aimed_at_twice(tmp_path, write):
+    """First wide and upright, for the palm lies anywhere beside the tips; then at the joints that were seen."""
+    write(tmp_path)
+    windows, n = labelled_windows(tmp_path, 128)
+    windows = list(windows)
+    assert n == len(windows) == 3
+    for window in windows:
+        assert np.flatnonzero(window.valid).tolist() == TIPS.tolist()
+        assert np.isfinite(window.joints_px).all() and np.isnan(window.joints_mm[~window.valid]).all()
+        tips = window.crop.to_crop(window.joints_px)[TIPS]
+        assert 0.05 * 128 < np.ptp(tips, axis=0).max() < 0.6 * 128, "the palm has room, too"
+        assert window.crop.camera_from_crop[1, 0] == pytest.approx(0, abs=0.02)
+        hand = np.random.default_rng(0).uniform(20, 70, (21, 2))
+        again = window.aimed_at(hand)
+        np.testing.assert_array_equal(again.joints_px, window.joints_px)
+        for seen in (window, again):
+            projected = seen.crop.camera.project(seen.joints_mm[TIPS])
+            np.testing.assert_allclose(projected, seen.crop.to_crop(seen.joints_px[TIPS]), atol=1e-6)
+        inside = again.crop.to_crop(window.crop.to_image(hand))
+        assert (np.abs(inside - 63.5) < 64).all() and np.ptp(inside, axis=0).max() == pytest.approx(128 / 1.5, rel=0.05)
+
+
+def test_well_labelled_hands_are_aimed_at_once(tmp_path):
+    windows, _ = labelled_windows(write_photo_set(tmp_path / "photos", 2), 128)
+    for window in windows:
+        assert window.aimed_at(np.zeros((21, 2))) is window
+
+
+def test_samples_without_a_labelled_joint_are_passed_over_and_counted(tmp_path, capsys):
+    from test_dataset_crops import write_freihand
+
+    windows, n = labelled_windows(write_freihand(tmp_path, evaluation_labels=False), 128)
+    assert n == 5 and len(list(windows)) == 3
+    assert capsys.readouterr().err == "2 of 5 samples have no labelled joint and are passed over\n"
+
+
+def test_a_side_of_the_split_can_be_asked_for(tmp_path):
+    from test_dataset_crops import write_freihand
+
+    folder = write_freihand(tmp_path / "f")
+    for split, count in (("train", 3), ("held_out", 2), (None, 5)):
+        windows, n = labelled_windows(folder, 128, split=split)
+        assert n == len(list(windows)) == count
+    write_object(tmp_path / "d")
+    with pytest.raises(HandposeError, match="dexter has no split"):
+        labelled_windows(tmp_path / "d", 128, split="held_out")

@@ -20,7 +20,7 @@ def perfect(rng, n=3, n_maps=21):
     rel = (joints - joints[:, M0, None]) / np.linalg.norm(joints[:, WRIST] - joints[:, M0], axis=-1)[:, None, None]
     cells = 15.5 + 6 * rel[..., :2]
     targets = {
-        "cells": cells, "labelled": np.ones((n, 21)), "inside": np.ones((n, 21)), "joints_rel": rel, "has_3d": np.ones(n),
+        "cells": cells, "labelled": np.ones((n, 21)), "inside": np.ones((n, 21)), "joints_rel": rel, "known_3d": np.ones((n, 21)),
         "flat": np.zeros(n), "presence": np.ones((n, 1)), "left": np.ones((n, 1)), "has_left": np.ones((n, 1)),
     }  # fmt: skip
     maps = np.zeros((n, 32, 32, n_maps))
@@ -71,7 +71,7 @@ def test_a_22nd_heatmap_is_left_alone():
 
 @pytest.mark.parametrize(
     ("switch", "output", "loss"),
-    [("labelled", "heatmaps", "heatmaps"), ("has_3d", "joints_rel", "joints_rel"), ("has_3d", "joints_mid", "joints_mid"),
+    [("labelled", "heatmaps", "heatmaps"), ("known_3d", "joints_rel", "joints_rel"), ("known_3d", "joints_mid", "joints_mid"),
      ("has_left", "left", "left"), ("labelled", "confidence", "confidence"), ("flat", "joints_rel", "flat")],
 )  # fmt: skip
 def test_what_is_not_labelled_carries_no_loss(switch, output, loss):
@@ -81,6 +81,17 @@ def test_what_is_not_labelled_carries_no_loss(switch, output, loss):
     assert compute(outputs, targets)[loss] > 0.01
     targets[switch][:] = 0
     assert compute(outputs, targets)[loss] == pytest.approx(0, abs=1e-6)
+
+
+def test_each_joint_whose_3d_is_known_counts_alone():
+    """Missing joints take their own share of the sum away and leave that of the others."""
+    outputs, targets = perfect(np.random.default_rng(7))
+    outputs["joints_rel"] = outputs["joints_rel"] + np.float32(0.1)
+    targets["known_3d"][0] = 0
+    targets["known_3d"][1, 5:] = 0
+    targets["joints_rel"][1, 5:] = 1e3
+    expected = 0.5 * (0 + 5 + 21) / 3 * 3 * 0.01
+    assert compute(outputs, targets)["joints_rel"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_flat_labels_fix_3d_up_to_depth_scale_and_shift():

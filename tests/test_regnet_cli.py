@@ -112,7 +112,7 @@ def test_pck_is_scored_as_distance_over_the_longer_side_of_the_labelled_box(phot
     predictor = Predictor(Seer(photo_set, 9.0))
     windows, _ = labelled_windows(photo_set, 128)
     windows = list(windows)
-    figures, _ = evaluation.evaluate(predictor, windows)
+    figures = evaluation.evaluate(predictor, windows).figures
     labels = json.loads((photo_set / "pseudo_labels.json").read_text())
     relative = []
     for window in windows:
@@ -129,7 +129,7 @@ def test_a_network_that_always_agrees_on_the_side_scores_a_half(photo_set):
             return {**super().__call__(images), "left": np.ones((len(images), 1))}
 
     windows, _ = labelled_windows(photo_set, 128)
-    figures, _ = evaluation.evaluate(Predictor(Yes(photo_set)), windows)
+    figures = evaluation.evaluate(Predictor(Yes(photo_set)), windows).figures
     assert figures["side_right"] == 0.5
 
 

@@ -39,7 +39,7 @@ def drawn_hands():
     one, all_joints = np.ones((SAMPLES, 1), "float32"), np.ones((SAMPLES, 21), "float32")
     targets = {
         "cells": np.array(cells, "float32"), "joints_rel": np.array(joints_rel, "float32"), "labelled": all_joints,
-        "inside": all_joints, "has_3d": one[:, 0], "flat": 0 * one[:, 0], "presence": one, "left": one, "has_left": one,
+        "inside": all_joints, "known_3d": all_joints, "flat": 0 * one[:, 0], "presence": one, "left": one, "has_left": one,
     }  # fmt: skip
     return np.array(images, "float32"), targets
 

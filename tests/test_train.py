@@ -63,8 +63,9 @@ def test_wrong_use_is_told_in_one_line(tmp_path):
 
 
 def test_a_step_that_goes_wrong_keeps_the_checkpoint(tmp_path, monkeypatch):
+    from handpose.training import backend
     from handpose.training.run_dir import RunDir
-    from regnet import backend, train
+    from regnet import train
 
     photos = write_photo_set(tmp_path / "photos")
     config = train.TrainConfig(sources=(str(photos),), mix=(1.0,), steps=9, batch_size=2, save_every=2)

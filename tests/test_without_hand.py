@@ -24,7 +24,7 @@ def test_items_show_no_hand(folder):
     first, again = (items.item(np.random.default_rng(4)) for _ in range(2))
     np.testing.assert_array_equal(first["image"], again["image"])
     assert first["image"].shape == (128, 128, 3) and first["image"].dtype == np.uint8
-    assert first["presence"][0] == 0 and first["inside"].sum() == 0 and first["has_3d"] == 0
+    assert first["presence"][0] == 0 and first["inside"].sum() == 0 and first["known_3d"].sum() == 0
 
 
 def test_batches_hold_some(folder, tmp_path):

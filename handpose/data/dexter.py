@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from handpose.camera import Camera
+from handpose.data.broken import Broken
 from handpose.data.pictures import read_sized
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
@@ -99,9 +100,12 @@ def read(path: Path, corrected: bool | None = None) -> Fingertips:
     own = [(folder, labels.with_name(_CORRECTED + labels.name)) for folder, labels in sequences]
     if corrected is None:
         corrected = any(labels.is_file() for _, labels in own)
-    frames = [
-        frame for folder, labels in (own if corrected else sequences) for frame in _read_sequence(kind, folder, labels)
-    ]
+    frames: list[_Frame] = []
+    broken = Broken()
+    for folder, labels in own if corrected else sequences:
+        with broken:
+            frames += _read_sequence(kind, folder, labels)
+    broken.check()
     if not frames:
         raise HandposeError(f"{path}: no fingertip is labelled in it")
     return Fingertips(f"{kind.name}-corrected" if corrected else kind.name, kind.camera, frames)
@@ -122,13 +126,15 @@ def _read_sequence(kind: _Set, folder: Path, labels: Path) -> list[_Frame]:
     pictures = _pictures(folder / "color", kind.numbered)
     if not kind.numbered and len(pictures) != len(tips_mm):
         raise HandposeError(f"{labels}: {len(tips_mm)} lines, but {len(pictures)} pictures in {folder / 'color'}")
-    frames = []
+    frames, broken = [], Broken()
     for row in np.flatnonzero(np.isfinite(tips_mm).all(-1).any(-1)).tolist():
-        if row not in pictures:
-            raise HandposeError(
-                f"{folder / 'color'}: no picture number {row}, but labels in line {row + 1} of {labels}"
-            )
-        frames.append(_Frame(pictures[row], f"{folder.name}/{pictures[row].name}", tips_mm[row]))
+        with broken:
+            if row not in pictures:
+                raise HandposeError(
+                    f"{folder / 'color'}: no picture number {row}, but labels in line {row + 1} of {labels}"
+                )
+            frames.append(_Frame(pictures[row], f"{folder.name}/{pictures[row].name}", tips_mm[row]))
+    broken.check()
     return frames
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from handpose.camera import Camera
+from handpose.data.broken import Broken
 from handpose.data.files import read_json, read_silhouette
 from handpose.data.photos import Split
 from handpose.data.pictures import read_sized
@@ -90,11 +91,13 @@ def read(path: Path, split: Split | None = None) -> FreiHand:
     Raises HandposeError naming the file where labels are broken, where they and the pictures disagree, or where there are none.
     """
     path = Path(path)
-    parts = [
-        _read_part(path, name, times)
-        for name, (side, times) in _SETS.items()
-        if _is_there(path, name) and split in (side, None)
-    ]
+    parts: list[_Part] = []
+    broken = Broken()
+    for name, (side, times) in _SETS.items():
+        if _is_there(path, name) and split in (side, None):
+            with broken:
+                parts.append(_read_part(path, name, times))
+    broken.check()
     if not parts:
         raise HandposeError(f"{path}: no FreiHAND set (training_K.json with training/rgb, or evaluation_K.json) for it")
     return FreiHand(path, parts)
@@ -148,7 +151,10 @@ def _count(folder: Path, samples: int, times: int) -> int:
         raise HandposeError(
             f"{folder}: {len(files)} pictures, but labels of {samples} samples; expected {times} for each"
         )
+    broken = Broken()
     for number in range(rounds * samples):
-        if f"{number:08d}.jpg" not in files:
-            raise HandposeError(f"{folder / f'{number:08d}.jpg'}: missing, though there are labels for it")
+        with broken:
+            if f"{number:08d}.jpg" not in files:
+                raise HandposeError(f"{folder / f'{number:08d}.jpg'}: missing, though there are labels for it")
+    broken.check()
     return rounds * samples

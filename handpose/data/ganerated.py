@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from handpose.camera import Camera
+from handpose.data.broken import Broken
 from handpose.data.pictures import read_sized
 from handpose.data.sample import Sample
 from handpose.data.synth_hands import COLOUR_CAMERA
@@ -82,11 +83,13 @@ def read(path: Path) -> GaneratedHands:
     Counts are taken from the tree: published ones disagree with each other, and some partitions are short.
     """
     path = Path(path)
-    frames = []
+    frames, broken = [], Broken()
     for kind in _kind_folders(path):
         for partition in sorted(folder for folder in kind.iterdir() if folder.is_dir()):
             prefix = partition.relative_to(path).as_posix()
-            frames += [f"{prefix}/{stem}" for stem in _stems(partition)]
+            with broken:
+                frames += [f"{prefix}/{stem}" for stem in _stems(partition)]
+    broken.check()
     if not frames:
         raise HandposeError(f"{path}: no GANerated frames (noObject/0001/0001{_COLOUR}) in it")
     return GaneratedHands(path, frames)
@@ -159,10 +162,13 @@ def _stems(partition: Path) -> list[str]:
         if f"_{rest}" in found:
             found[f"_{rest}"].add(stem)
     stems = sorted(set.union(*found.values()))
+    broken = Broken()
     for ending, present in found.items():
         for stem in stems:
-            if stem not in present:
-                raise HandposeError(f"{partition / stem}{ending}: missing, though other files of its frame are there")
+            with broken:
+                if stem not in present:
+                    raise HandposeError(f"{partition / stem}{ending}: missing, but other files of its frame are there")
+    broken.check()
     return stems
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from handpose.camera import Camera
+from handpose.data.broken import Broken
 from handpose.data.files import read_json
 from handpose.data.photos import Split
 from handpose.data.pictures import read_sized
@@ -105,10 +106,13 @@ def read(path: Path, split: Split | None = None) -> InterHand:
     """
     path = Path(path)
     hands: list[_Hand] = []
+    broken = Broken()
     for name, side in _SPLITS.items():
         annotations, images = _annotations(path, name), _images(path, name)
         if annotations and images and split in (side, None):
-            hands += _read_split(annotations, images)
+            with broken:
+                hands += _read_split(annotations, images)
+    broken.check()
     if not hands:
         raise HandposeError(
             f"{path}: no InterHand2.6M hands (annotations/train/InterHand2.6M_train_data.json with images/train) for it"

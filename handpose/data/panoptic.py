@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from handpose.data.broken import Broken
 from handpose.data.files import read_json
 from handpose.data.photos import LabelledHand, Split
 from handpose.data.sample import Sample
@@ -19,8 +21,6 @@ from handpose.errors import HandposeError
 from handpose.images import read_image
 from handpose.skeleton import N_JOINTS
 
-_MANUAL: dict[str, Split] = {"manual_train": "train", "manual_test": "held_out"}
-_SYNTHETIC = ("synth1", "synth2", "synth3", "synth4")
 _DOME = "hands_v*.json"
 _ROOTS = ("", "hand_labels", "hand_labels_synth", "hand143_panopticdb")
 
@@ -43,7 +43,7 @@ class Panoptic:
 def recognises(path: Path) -> bool:
     """Say whether a folder holds one of the three sets, or is one."""
     path = Path(path)
-    return any(_find(path, name) for name in (*_MANUAL, *_SYNTHETIC)) or _dome_file(path) is not None
+    return any(_find(path, name) for name in _SETS) or _dome_file(path) is not None
 
 
 def read(path: Path, split: Split | None = None) -> Panoptic:
@@ -53,14 +53,16 @@ def read(path: Path, split: Split | None = None) -> Panoptic:
     """
     path = Path(path)
     found: list[tuple[Path, LabelledHand | None]] = []
-    for name, side in _MANUAL.items():
-        if split in (side, None):
-            found += [(_picture(file), _manual(file)) for file in _label_files(path, name)]
-    if split in ("train", None):
-        for name in _SYNTHETIC:
-            found += [(_picture(file), _synthetic(file)) for file in _label_files(path, name)]
-        dome = _dome_file(path)
-        found += _dome(dome) if dome else []
+    broken = Broken()
+    for name, (side, read_labels) in _SETS.items():
+        for file in _label_files(path, name) if split in (side, None) else ():
+            with broken:
+                found.append((_picture(file), read_labels(file)))
+    dome = _dome_file(path)
+    if dome and split in ("train", None):
+        with broken:
+            found += _dome(dome)
+    broken.check()
     hands = [(picture, hand) for picture, hand in found if hand and hand.valid.any()]
     if not hands:
         raise HandposeError(f"{path}: no CMU hands (hand_labels, hand_labels_synth or hand143_panopticdb) for it")
@@ -111,17 +113,20 @@ def _dome(file: Path) -> list[tuple[Path, LabelledHand | None]]:
     """Read the dome's hands. Nothing in the file tells their side; users of the set agree that all are right ones."""
     content = read_json(file)
     hands: list[tuple[Path, LabelledHand | None]] = []
+    broken = Broken()
     try:
         for number, entry in enumerate(content["root"]):
             picture = file.parent / entry["img_paths"]
-            try:
-                hands.append((picture, _hand(entry["joint_self"], is_left=False)))
-            except HandposeError as error:
-                raise HandposeError(f"{file}: hand {number}: {error}") from error
-            if not picture.is_file():
-                raise HandposeError(f"{picture}: labelled, but the picture is missing")
+            with broken:
+                try:
+                    hands.append((picture, _hand(entry["joint_self"], is_left=False)))
+                except HandposeError as error:
+                    raise HandposeError(f"{file}: hand {number}: {error}") from error
+                if not picture.is_file():
+                    raise HandposeError(f"{picture}: labelled, but the picture is missing")
     except (KeyError, TypeError, ValueError) as error:
         raise HandposeError(f"{file}: not the labels of the dome's hands ({error!r})") from error
+    broken.check()
     return hands
 
 
@@ -135,3 +140,10 @@ def _hand(points: Any, is_left: bool) -> LabelledHand:
         raise HandposeError("a labelled joint is not a finite number")
     joints_px = np.where(np.isfinite(joints[:, :2]), joints[:, :2], 0.0)
     return LabelledHand(joints_px, valid, "left" if is_left else "right")
+
+
+_SETS: dict[str, tuple[Split, Callable[[Path], LabelledHand | None]]] = {
+    "manual_train": ("train", _manual),
+    "manual_test": ("held_out", _manual),
+    **{f"synth{number}": ("train", _synthetic) for number in (1, 2, 3, 4)},
+}

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from handpose.data.broken import Broken
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
 from handpose.images import read_image
@@ -92,9 +93,12 @@ def read(path: Path, split: Split | None = None) -> PhotoSet:
     else:
         raise HandposeError(f"{path}: no pseudo_labels.json or annotations.json")
     photos = [Photo(path / "images" / name, hands) for name, hands in labels.items()]
+    broken = Broken()
     for photo in photos:
-        if photo.hands and not photo.path.is_file():
-            raise HandposeError(f"{photo.path}: labelled, but the picture is missing")
+        with broken:
+            if photo.hands and not photo.path.is_file():
+                raise HandposeError(f"{photo.path}: labelled, but the picture is missing")
+    broken.check()
     if split:
         photos = [photo for photo in photos if (split == "held_out") == _is_held_out(path.name, photo.path.name)]
     return PhotoSet(path.name, photos)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from handpose.data.broken import Broken
 from handpose.data.files import read_silhouette
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
@@ -65,7 +66,12 @@ def recognises(path: Path) -> bool:
 def read(path: Path) -> RealHands:
     """Find all frames. Raises HandposeError where there are none, or naming a mask whose picture is missing."""
     path = Path(path)
-    frames = [frame for recording in _recordings(path) for frame in _frames(recording)]
+    frames: list[Frame] = []
+    broken = Broken()
+    for recording in _recordings(path):
+        with broken:
+            frames += _frames(recording)
+    broken.check()
     if not frames:
         raise HandposeError(f"{path}: no RealHands frames (user01/color/image_1_color.png) in it")
     return RealHands(path, frames)
@@ -86,8 +92,11 @@ def _frames(recording: Path) -> list[Frame]:
     colours = _numbered(recording / "color", _COLOUR)
     folder = _mask_folder(recording)
     masks = _numbered(folder, _RELEASED) | _numbered(folder, _CLEANED) if folder else {}
+    broken = Broken()
     for number in sorted(masks.keys() - colours.keys()):
-        raise HandposeError(f"{masks[number]}: its picture color/image_{number}_color.png (or .jpg) is missing")
+        with broken:
+            raise HandposeError(f"{masks[number]}: its picture color/image_{number}_color.png (or .jpg) is missing")
+    broken.check()
     return [Frame(colours[number], masks.get(number)) for number in sorted(colours)]
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from handpose.camera import Camera
+from handpose.data.broken import Broken
 from handpose.data.photos import Split
 from handpose.data.pictures import read_sized
 from handpose.data.restricted_pickle import load_pickle
@@ -92,7 +93,13 @@ def read(path: Path, split: Split | None = None, hands: Hands = "dominant", palm
     folders = [folder for folder in _set_folders(path) if split in (None, _SETS[folder.name])]
     if not folders:
         raise HandposeError(f"{path}: no RHD set (training/anno_training.pickle or evaluation/anno_evaluation.pickle)")
-    return Rhd([hand for folder in folders for hand in _read_set(folder, hands, palm)])
+    found: list[_Hand] = []
+    broken = Broken()
+    for folder in folders:
+        with broken:
+            found += _read_set(folder, hands, palm)
+    broken.check()
+    return Rhd(found)
 
 
 def _set_folders(path: Path) -> list[Path]:
@@ -110,20 +117,26 @@ def _read_set(folder: Path, wanted: Hands, palm: bool) -> list[_Hand]:
         raise HandposeError(f"{_labels(folder)}: expected a dict of picture numbers, found {type(content).__name__}")
     pictures = _files(folder / "color")
     masks = _files(folder / "mask")
-    found = []
+    found, broken = [], Broken()
     for number, labels in content.items():
-        try:
-            stem = f"{int(number):05d}"
-            both = _hands(folder, stem, labels, palm, bool(masks))
-        except HandposeError as error:
-            raise HandposeError(f"{_labels(folder)}: picture {number}: {error}") from error
-        except (TypeError, ValueError) as error:
-            raise HandposeError(f"{_labels(folder)}: picture {number}: not as expected ({error})") from error
-        for kind, files in (("color", pictures), ("mask", masks)):
-            if f"{stem}.png" not in files and (files or kind == "color"):
-                raise HandposeError(f"{folder / kind / stem}.png: missing, though there are labels for it")
-        found += [hand for hand in _chosen(both, wanted) if hand.visible.sum() >= 2]
+        with broken:
+            both = _both_hands(folder, number, labels, palm, bool(masks))
+            found += [hand for hand in _chosen(both, wanted) if hand.visible.sum() >= 2]
+            for kind, files in (("color", pictures), ("mask", masks)):
+                file = f"{both[0].stem}.png"
+                if file not in files and (files or kind == "color"):
+                    raise HandposeError(f"{folder / kind / file}: missing, though there are labels for it")
+    broken.check()
     return found
+
+
+def _both_hands(folder: Path, number: Any, labels: Any, palm: bool, has_mask: bool) -> list[_Hand]:
+    try:
+        return _hands(folder, f"{int(number):05d}", labels, palm, has_mask)
+    except HandposeError as error:
+        raise HandposeError(f"{_labels(folder)}: picture {number}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise HandposeError(f"{_labels(folder)}: picture {number}: not as expected ({error})") from error
 
 
 def _files(folder: Path) -> set[str]:

@@ -19,6 +19,7 @@ import numpy as np
 from scipy.io import loadmat
 
 from handpose.camera import Camera
+from handpose.data.broken import Broken
 from handpose.data.photos import Split
 from handpose.data.pictures import read_sized
 from handpose.data.sample import Sample
@@ -89,13 +90,16 @@ def read(path: Path, split: Split | None = None, views: tuple[View, ...] | None 
     broken, or where they and the pictures disagree.
     """
     path = Path(path)
-    tracks = [
-        _read_track(path, sequence, view, wrist)
-        for sequence in _sequences(path)
-        if split in (None, "held_out" if sequence in _HELD_OUT else "train")
-        for view in views or VIEWS
-        if views or _has_pictures(path, sequence, view)
-    ]
+    tracks: list[_Track] = []
+    broken = Broken()
+    for sequence in _sequences(path):
+        if split not in (None, "held_out" if sequence in _HELD_OUT else "train"):
+            continue
+        for view in views or VIEWS:
+            with broken:
+                if views or _has_pictures(path, sequence, view):
+                    tracks.append(_read_track(path, sequence, view, wrist))
+    broken.check()
     if not tracks:
         raise HandposeError(f"{path}: no STB pictures (images/B1Counting/BB_left_0.png) with labels for it")
     return Stb(tracks)
@@ -128,9 +132,12 @@ def _read_track(path: Path, sequence: str, view: View, wrist: Wrist) -> _Track:
         raise HandposeError(f"{labels}: a joint lies behind the camera")
     folder = _pictures_folder(path, sequence)
     present = set(os.listdir(folder)) if folder.is_dir() else set()
+    broken = Broken()
     for number in range(len(joints_mm)):
-        if f"{view}_{number}.png" not in present:
-            raise HandposeError(f"{folder / f'{view}_{number}.png'}: missing, though there are labels for it")
+        with broken:
+            if f"{view}_{number}.png" not in present:
+                raise HandposeError(f"{folder / f'{view}_{number}.png'}: missing, though there are labels for it")
+    broken.check()
     return _Track(folder, view, joints_mm)
 
 

@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 
 from handpose.camera import Camera
+from handpose.data.broken import Broken
+from handpose.data.pictures import read_sized
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
-from handpose.images import read_image
 from handpose.skeleton import N_JOINTS
 
 SIZE_PX = (640, 480)
@@ -36,7 +37,7 @@ class SynthHands:
     """All frames below a folder, in the order of their paths; one Sample each by index, in the colour camera's frame."""
 
     def __init__(self, folder: Path, frames: list[Path]):
-        self.folder, self.frames = folder, frames
+        self.name, self.folder, self.frames = "SynthHands", folder, frames
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -49,7 +50,7 @@ class SynthHands:
         load_mask = partial(_read_mask, mask) if mask.is_file() else partial(_mask_from_chroma, _beside(frame, _COLOUR))
         return Sample(
             name=frame.relative_to(self.folder).as_posix(),
-            load_image=partial(_read_colour, _beside(frame, _COLOUR)),
+            load_image=partial(read_sized, _beside(frame, _COLOUR), SIZE_PX),
             joints_px=COLOUR_CAMERA.project(joints_mm),
             joints_mm=joints_mm,
             side="left",
@@ -81,9 +82,12 @@ def read(path: Path) -> SynthHands:
     labels = {_frame(file, _JOINTS) for file in path.rglob(f"*{_JOINTS}")}
     if not colours | labels:
         raise HandposeError(f"{path}: no SynthHands frames (*{_COLOUR} with *{_JOINTS}) in it")
+    broken = Broken()
     for frame in sorted(colours ^ labels):
-        missing = _beside(frame, _JOINTS if frame in colours else _COLOUR)
-        raise HandposeError(f"{missing}: missing, though its frame has {'a picture' if frame in colours else 'joints'}")
+        absent, there = (_JOINTS, "a picture") if frame in colours else (_COLOUR, "joints")
+        with broken:
+            raise HandposeError(f"{_beside(frame, absent)}: missing, though its frame has {there}")
+    broken.check()
     return SynthHands(path, sorted(colours))
 
 
@@ -153,16 +157,9 @@ def _frame(file: Path, ending: str) -> Path:
     return file.with_name(file.name.removesuffix(ending))
 
 
-def _read_colour(path: Path) -> np.ndarray:
-    image = read_image(path)
-    if image.shape[:2] != SIZE_PX[::-1]:
-        raise HandposeError(f"{path}: expected 640x480 pixels, found {image.shape[1]}x{image.shape[0]}")
-    return image
-
-
 def _read_mask(path: Path) -> np.ndarray:
-    return _read_colour(path)[..., 0]
+    return read_sized(path, SIZE_PX)[..., 0]
 
 
 def _mask_from_chroma(path: Path) -> np.ndarray:
-    return np.where((_read_colour(path) == CHROMA).all(-1), 0, 255).astype(np.uint8)
+    return np.where((read_sized(path, SIZE_PX) == CHROMA).all(-1), 0, 255).astype(np.uint8)

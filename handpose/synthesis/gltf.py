@@ -42,6 +42,16 @@ def load_hand(path: Path) -> tuple[HandMesh, Skeleton]:
     except (KeyError, IndexError, ValueError, TypeError, struct.error) as error:
         raise HandposeError(f"{path}: no rigged hand in binary glTF with WebXR joint names ({error})") from error
     joints, vertices = 1000 * joints_m, 1000 * vertices_m
+    return rigged(joints, vertices, triangles, weights)
+
+
+def rigged(
+    joints: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, weights: np.ndarray
+) -> tuple[HandMesh, Skeleton]:
+    """Bring a rigged hand of either side and any pose into our rest pose of a left one.
+
+    joints (21, 3), vertices (V, 3) [mm], outward triangles (T, 3), weights (V, 21) of the bones that begin at the joints.
+    """
     if _is_right(joints):
         joints, vertices, triangles = joints * (-1, 1, 1), vertices * (-1, 1, 1), triangles[:, ::-1]
     vertices, joints = _in_wrist_frame(vertices, joints), _in_wrist_frame(joints, joints)
@@ -74,12 +84,22 @@ def _read(content: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
     np.add.at(
         weights, (np.arange(len(vertices))[:, None], influences), _array(tree, binary, part["attributes"]["WEIGHTS_0"])
     )
-    # Seams of the texture double vertices; merged, the skin has no seams in its light.
-    _, first, merged = np.unique(np.round(vertices * 1e6).astype(int), axis=0, return_index=True, return_inverse=True)
-    triangles = merged.ravel()[triangles]
-    proper = (triangles != np.roll(triangles, 1, axis=1)).all(1)
+    vertices, triangles, first = merged(vertices, triangles, decimals=6)
     weights = weights[first] / weights[first].sum(1, keepdims=True)
-    return joints, vertices[first], triangles[proper], weights
+    return joints, vertices, triangles, weights
+
+
+def merged(vertices: np.ndarray, triangles: np.ndarray, decimals: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Join vertices that seams of the texture double: without seams in its light are then vertices (V, 3), triangles (T, 3).
+
+    Vertices of no triangle are dropped. The third array (V,) says which of the old vertices the new ones are.
+    """
+    rounded = np.round(vertices * 10**decimals).astype(int)
+    _, first, new = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
+    triangles = new.ravel()[triangles]
+    triangles = triangles[(triangles != np.roll(triangles, 1, axis=1)).all(1)]
+    used, triangles = np.unique(triangles, return_inverse=True)
+    return vertices[first[used]], triangles.reshape(-1, 3), first[used]
 
 
 def _array(tree: dict, binary: bytes, index: int) -> np.ndarray:

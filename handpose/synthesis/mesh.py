@@ -23,6 +23,7 @@ class HandMesh:
     vertices_mm (V, 3), normals (V, 3), triangles (T, 3) outward; bones (V, 4) and weights (V, 4) for skinning.
     along (V,): how far along its finger, 0 at the wrist, 1 base, 2 and 3 joints, 4 tip; finger (V,) 0..4.
     back (V,): 1 on the back of the finger or hand, -1 on the palm's side; across (V,): -1..1 over the finger's width.
+    tint (V, 3): a photographed skin's linear colours over their mean, or None where the skin is to be made up.
     """
 
     vertices_mm: np.ndarray
@@ -35,6 +36,12 @@ class HandMesh:
     back: np.ndarray
     across: np.ndarray
     rest_joints_mm: np.ndarray
+    tint: np.ndarray | None = None
+
+    @property
+    def palmar(self) -> np.ndarray:
+        """How much each vertex (V,) has the palm's skin, 0..1."""
+        return np.clip(0.5 - 1.4 * (self.back + 0.1), 0, 1)
 
     @classmethod
     def skinned(cls, skeleton: Skeleton, vertices_mm: np.ndarray, triangles: np.ndarray, radii: np.ndarray) -> HandMesh:

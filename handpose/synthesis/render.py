@@ -18,8 +18,7 @@ from handpose.draw import contact_sheet, draw_skeleton
 from handpose.errors import HandposeError
 from handpose.kinematics import HandPose, forward_kinematics
 from handpose.skeleton import Skeleton
-from handpose.synthesis import viewpoints
-from handpose.synthesis.gltf import load_hand
+from handpose.synthesis import gltf, libhand, viewpoints
 from handpose.synthesis.poses import PoseSampler
 from handpose.synthesis.render_hand import Look, sample_shape
 from handpose.synthesis.tight import render_tight
@@ -37,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--o", type=Path, required=True, metavar="DIR", help="folder to write; an unfinished render goes on"
     )
     parser.add_argument(
-        "--mesh", type=Path, metavar="FILE", help="a glTF hand (.glb) with WebXR joint names; default: our own hands"
+        "--mesh",
+        type=Path,
+        metavar="FILE",
+        help="a glTF hand (.glb) with WebXR joint names, or libhand; default: our own hands",
     )
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes (default 0)")
 
@@ -68,9 +70,10 @@ class HandRenderer:
     """Renders frame `index` from (seed, index) alone."""
 
     def __init__(self, seed: int, mesh_file: Path | None = None):
-        """`mesh_file` is a glTF hand. Raises HandposeError where it cannot be used."""
+        """`mesh_file` is a glTF hand, or LibHand's folder. Raises HandposeError where it cannot be used."""
         self.seed, self.poses = seed, PoseSampler()
-        self.mesh = load_hand(mesh_file) if mesh_file else None
+        reader = libhand if mesh_file and libhand.recognises(mesh_file) else gltf
+        self.mesh = reader.load_hand(mesh_file) if mesh_file else None
 
     def frame(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Give what `synth_hands.write` takes: colour, alpha, on_depth, depth_mm, joints_mm in the depth camera's frame."""

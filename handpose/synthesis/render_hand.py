@@ -20,6 +20,7 @@ from handpose.synthesis.shading import PALM_LINES, noise_volume, shade
 
 SHAPES = 16  # different hands in the pool
 _SHADOW_SIZE = 96
+_NO_PHOTOGRAPH = np.zeros((0, 3))
 _SLEEVE_MM = 5.0  # cloth stands off the skin
 
 __all__ = ["Look", "RenderResult", "render_hand", "sample_shape", "shape"]
@@ -97,6 +98,7 @@ def _shaded(mesh, skeleton, vertices, normals, shown, depth, weights, look: Look
     return shade(
         shown, weights, _occlusion(depth), mesh.triangles, vertices, normals,
         mesh.vertices_mm * (-1, 1, 1) if mirrored else mesh.vertices_mm, mesh.along, mesh.finger, mesh.back, mesh.across,
+        _NO_PHOTOGRAPH if mesh.tint is None else mesh.tint,
         skeleton.scale_mm, np.stack([look.back, look.palm, look.nail, look.crease]), look.sleeve,
         np.array([look.mottle, look.shine, look.wrinkles, look.sleeve_mm, look.stripe_mm, look.ring[1]]), look.ring[0],
         look.ambient, look.key_from, look.key, look.phase, _volume(), PALM_LINES, shadow, axes, low, scale,

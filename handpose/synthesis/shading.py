@@ -78,16 +78,18 @@ def _lit(shadow, x, y, z, slope_x, slope_y, size):
 
 @njit(cache=True, fastmath=True)
 def shade(
-    shown, weights, occlusion, triangles, posed, turned, rest, along, finger, back, across, scale_mm, skin, sleeve_colours, numbers,
+    shown, weights, occlusion, triangles, posed, turned, rest, along, finger, back, across, tint, scale_mm, skin, sleeve_colours, numbers,
     ring_finger, ambient, key_from, key, phase, volume, lines, shadow, light_axes, light_low, light_scale,
 ):  # fmt: skip
     """Colour every pixel that shows a triangle: linear RGB (S, S, 3) float32. Arguments are those of `render_hand`, flattened.
 
+    tint (V, 3) multiplies the skin by a photographed one's, in the place of creases and nails; (0, 3): these are made up.
     skin (4, 3): back, palm, nail, crease; numbers: mottle, shine, wrinkles, sleeve_mm, stripe_mm, ring's place.
     """
     size = shown.shape[0]
     out = np.zeros((size, size, 3), np.float32)
     mottle, shine, wrinkles, sleeve_mm, stripe_mm, ring_along = numbers
+    photographed = tint.shape[0] > 0
     p, n, r = np.empty(3), np.empty(3), np.empty(3)
     colour = np.empty(3)
     for row in range(size):
@@ -142,13 +144,17 @@ def shade(
                 if r[1] < 12.0:
                     dark += 0.6 * _bell(r[1] + 3.0 + 1.5 * coarse, 1.4) * palmar  # the wrist's crease
                 dark = min(dark, 1.0) * wrinkles
+                if photographed:
+                    dark, red = 0.0, 0.0
                 spots = 1.0 + mottle * (0.7 * coarse + 0.5 * fine)
                 for k in range(3):
                     value = skin[0, k] + palmar * (skin[1, k] - skin[0, k])
                     value *= spots * (1.0 - dark * (1.0 - skin[3, k]))
+                    if photographed:
+                        value *= u * tint[a, k] + v * tint[b, k] + w * tint[c, k]
                     colour[k] = value * (1.0 + red * (0.10 if k == 0 else -0.14))
                 nail = ((place - 3.74) / 0.20) ** 2 + (side / 0.74) ** 2
-                if dorsal > 0.25 and nail < 1.15:
+                if dorsal > 0.25 and nail < 1.15 and not photographed:
                     edge = min(max((1.15 - nail) / 0.15, 0.0), 1.0)
                     rim = 0.8 + 0.2 * min(max((1.0 - nail) / 0.2, 0.0), 1.0)
                     moon = 1.0 + 0.12 * _bell(place - 3.57, 0.03)

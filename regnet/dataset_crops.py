@@ -1,0 +1,132 @@
+"""Hands of any dataset as wide windows: those of small sets are kept, those of large ones cut when they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import cv2
+import numpy as np
+
+from handpose.crop import CROP_SIZE, MARGIN, look_at
+from handpose.data.cutout import hand_alpha
+from handpose.data.sample import Sample
+from handpose.data.synth_hands import CHROMA
+from handpose.errors import HandposeError
+from handpose.skeleton import M0, WRIST
+from regnet.augment import Placement
+from regnet.labelled import Opened, aim, known_mm
+
+WINDOW = 192  # px, at the same scale as the network's 128 px crop
+KEPT = 8000  # hands of a set that is kept whole, 1.2 GB
+_CACHED = 2000  # windows of a larger set
+_PROBED = 64  # samples by which a larger set is judged
+_ON_GREEN = ("synth_hands",)  # readers whose pictures are made to be cut out
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A left hand (a right one is mirrored) in a wide window: image (192, 192, 4) with its alpha, joints_px (21, 2) in it, valid (21,).
+
+    joints_rel (21, 3), or None, is in the axes of the window's camera, origin M0, unit |W-M0|, NaN where unknown; focal_px is that
+    camera's.
+    """
+
+    image: np.ndarray
+    joints_px: np.ndarray
+    valid: np.ndarray
+    has_side: bool
+    focal_px: float
+    joints_rel: np.ndarray | None = None
+    on_green: bool = False  # its own ground is never to be seen
+
+
+def cut_window(sample: Sample, reader: str = "", set_name: str = "") -> Window:
+    """Cut the window of a sample with at least one labelled joint. Raises HandposeError where its picture cannot be read."""
+    image, on_green = sample.image, reader in _ON_GREEN
+    alpha = sample.mask if on_green else hand_alpha(image, set_name)
+    joints_px, crop = aim(sample, (image.shape[1], image.shape[0]), WINDOW, MARGIN * WINDOW / CROP_SIZE)
+    kept = np.full(image.shape[:2], 255, np.uint8) if alpha is None else alpha
+    shown, kept = crop.warp(image), crop.warp(np.repeat(kept[..., None], 3, -1))[..., 0]
+    cut = np.dstack([_without_green(shown, kept) if on_green else shown, kept])
+    joints_px = crop.to_crop(joints_px)
+    joints_mm = known_mm(sample, reader)
+    joints_rel = None if joints_mm is None else _relative(joints_mm @ crop.camera_from_crop)
+    if sample.side == "right":
+        cut, joints_px = cut[:, ::-1], joints_px * (-1, 1) + (WINDOW - 1, 0)
+        joints_rel = None if joints_rel is None else joints_rel * (-1, 1, 1)
+    cut, has_side = np.ascontiguousarray(cut), sample.side is not None
+    return Window(cut, joints_px, sample.valid, has_side, crop.focal_px, joints_rel, on_green)
+
+
+def placed_joints(window: Window, placement: Placement, size: int) -> np.ndarray | None:
+    """Turn a window's 3D joints into the axes of the camera that looks through the placed crop of `size` px; None without 3D.
+
+    The placement must not squeeze.
+    """
+    if window.joints_rel is None:
+        return None
+    linear, offset = placement.matrix[:, :2], placement.matrix[:, 2]
+    middle_px = np.linalg.solve(linear, (size - 1) / 2 - offset)  # of the crop, in the window
+    ray = np.append((middle_px - (WINDOW - 1) / 2) / window.focal_px, 1.0)
+    aimed = window.joints_rel @ look_at(ray)
+    turn = linear / np.sqrt(np.linalg.det(linear))
+    return np.concatenate([aimed[:, :2] @ turn.T, aimed[:, 2:]], axis=1)
+
+
+class OnDemand(Sequence):
+    """The windows of a large set, cut when asked for, the last ones kept: None where a sample has no labelled joint.
+
+    Raises HandposeError where no sample seems to have one.
+    """
+
+    def __init__(self, opened: Opened):
+        self._opened = opened
+        self._cut = lru_cache(_CACHED)(partial(_cut, opened))
+        count = len(opened.samples)
+        probed = np.unique(np.linspace(0, count - 1, min(count, _PROBED)).astype(int)).tolist()
+        empty = sum(not opened.samples[index].valid.any() for index in probed)
+        if empty == len(probed):
+            raise HandposeError(f"{opened.samples.name}: none of {empty} samples looked at has a labelled joint")
+        if empty:
+            name = opened.samples.name
+            print(f"{name}: some {empty / len(probed):.0%} of {count} samples have no labelled joint: passed over")
+
+    def __len__(self) -> int:
+        return len(self._opened.samples)
+
+    def __getitem__(self, index):
+        return self._cut(index)
+
+
+def windows_of(opened: Opened) -> Sequence[Window | None]:
+    """Give the windows of a set: of a small one all, without samples that have no labelled joint, whose number is told in one line."""
+    count = len(opened.samples)
+    if count > KEPT:
+        return OnDemand(opened)
+    windows = [window for window in map(partial(_cut, opened), range(count)) if window is not None]
+    if len(windows) < count:
+        print(f"{opened.samples.name}: {count - len(windows)} of {count} samples have no labelled joint: passed over")
+    return windows
+
+
+def _cut(opened: Opened, index: int) -> Window | None:
+    sample = opened.samples[index]
+    return cut_window(sample, opened.reader, opened.samples.name) if sample.valid.any() else None
+
+
+def _relative(joints_mm: np.ndarray) -> np.ndarray | None:
+    """Put joints (21, 3) relative to M0, in units of |W-M0|; None where these two are not known, for then nothing is."""
+    length = np.linalg.norm(joints_mm[WRIST] - joints_mm[M0])
+    return (joints_mm - joints_mm[M0]) / length if length > 0 else None  # a NaN is not
+
+
+def _without_green(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Take chroma green out of the half covered pixels of (H, W, 3), and let the hand's colours run over its edge, as far as later cuts mix."""
+    share = alpha[..., None].astype(np.float32) / 255
+    own = np.clip((image - (1 - share) * np.array(CHROMA, np.float32)) / np.maximum(share, 0.25), 0, 255)
+    covered = np.where(share >= 0.25, share, 0)
+    weight = cv2.blur(covered[..., 0], (7, 7))[..., None]
+    nearby = cv2.blur(own * covered, (7, 7)) / np.maximum(weight, 1e-6)
+    return np.where(covered > 0, own, np.where(weight > 1e-3, nearby, image)).astype(np.uint8)
