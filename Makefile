@@ -16,7 +16,7 @@ test: $(VENV)/.dev
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy handpose regnet tracker geocongan tools setup.py
+	$(BIN)/mypy handpose regnet tracker geocongan tools datasets setup.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python tools/benchmark.py

@@ -14,7 +14,14 @@ BASE = [  # enough to track: no TensorFlow
     "scipy>=1.13",
     "tqdm>=4.66",
 ]
-TRAIN = ["tensorflow>=2.20,<2.22", "keras>=3.10,<4", "onnx>=1.17", "tf2onnx>=1.16.1"]
+TRAIN = [
+    "tensorflow>=2.20,<2.22",
+    "keras>=3.10,<4",
+    "onnx>=1.17",
+    "tf2onnx>=1.16.1",
+    "array-record>=0.8.1; sys_platform != 'win32'",  # shards of datasets; has no wheel for Windows
+    "grain>=0.2.14",  # hands shards to Keras
+]
 DEV = ["pytest>=8", "hypothesis>=6.100", "ruff>=0.9", "mypy>=1.14", "pip-tools>=7.4", "build>=1.2"]
 
 setup(

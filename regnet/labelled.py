@@ -67,7 +67,7 @@ class Opened:
 
 def find_reader(folder: Path) -> ModuleType | None:
     """Find the reader that recognises a folder."""
-    readers = (import_module(f"handpose.data.{name}") for name in READERS)
+    readers = map(import_module, (*(f"handpose.data.{name}" for name in READERS), "regnet.shards"))
     return next((reader for reader in readers if folder.is_dir() and reader.recognises(folder)), None)
 
 
@@ -113,6 +113,8 @@ def labelled_windows(
 
 def cut_windows(opened: Opened, size: int, n: int | None = None, seed: int = 0) -> tuple[Iterator[LabelledWindow], int]:
     """Cut the labelled hands of a dataset that has been read, as `labelled_windows` does."""
+    if opened.reader == "shards":
+        raise HandposeError(f"{opened.samples.name}: shards are cut to train on; give the dataset they were made of")
     chosen = np.arange(len(opened.samples))
     if n is not None and n < len(chosen):
         chosen = np.sort(np.random.default_rng(seed).permutation(len(chosen))[:n])
