@@ -11,7 +11,7 @@ from keras import layers
 
 from handpose.skeleton import N_JOINTS
 from regnet.blocks import convolution, residual, up
-from regnet.heads import score_heads
+from regnet.heads import HeatmapPeaks, HeatmapPlaces, score_heads
 from regnet.layers import ProjLayer, RenderingLayer
 
 WIDTHS = (48, 96, 176, 256)  # channels at 32, 16, 8 and 4 px
@@ -57,8 +57,9 @@ def build_light(input_size: int = 128, widths: tuple[int, ...] = WIDTHS, project
     heatmaps = layers.Conv2D(N_JOINTS, 1, dtype="float32", name="heatmaps")(x)
 
     deep = layers.Concatenate(name="deep")([convolution(refined, widths[2], 3, 2, "deep4"), at4])
-    joints_rel = _joints(deep, "joints_rel")
-    outputs = {"joints_mid": joints_mid, "heatmaps": heatmaps, "joints_rel": joints_rel, **score_heads(deep, heatmaps)}
+    peaks = HeatmapPeaks(name="peaks")(heatmaps)
+    joints_rel = _lifted(_joints(deep, "joints_rel"), joints_mid, heatmaps, peaks)
+    outputs = {"joints_mid": joints_mid, "heatmaps": heatmaps, "joints_rel": joints_rel, **score_heads(deep, peaks)}
     return keras.Model(image, outputs, name=f"regnet_light_{input_size}")
 
 
@@ -68,3 +69,13 @@ def _joints(x, name: str):
     x = layers.Dense(200, name=f"{name}_hidden")(x)
     x = layers.Dense(3 * N_JOINTS, dtype="float32", name=f"{name}_vector")(x)
     return layers.Reshape((N_JOINTS, 3), dtype="float32", name=name)(x)
+
+
+def _lifted(joints, joints_mid, heatmaps, peaks):
+    """Correct joints (N, 21, 3) by where the final heatmaps see them, which is finer than any vector read off small maps."""
+    seen = [HeatmapPlaces(name="places")(heatmaps), joints, joints_mid]
+    x = layers.Concatenate(name="lift", dtype="float32")([layers.Flatten()(part) for part in seen] + [peaks])
+    x = layers.Dense(128, activation="relu", name="lift_1")(x)
+    x = layers.Dense(128, activation="relu", name="lift_2")(x)
+    x = layers.Dense(3 * N_JOINTS, kernel_initializer="zeros", dtype="float32", name="lift_change")(x)
+    return layers.Add(name="lifted", dtype="float32")([joints, layers.Reshape((N_JOINTS, 3), dtype="float32")(x)])

@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from handpose.skeleton import N_JOINTS
-from regnet.heads import score_heads
+from regnet.heads import HeatmapPeaks, score_heads
 from regnet.layers import BilinearUpsampling, ProjLayer, RenderingLayer
 
 N_HEATMAPS = 22  # the joints', and one whose meaning the authors do not tell; no loss looks at it
@@ -51,7 +51,7 @@ def build_paper(input_size: int = 128, training_branch: bool = True, rounding: b
 
     outputs["heatmaps"] = _heatmaps(refined, "heatmaps")
     outputs["joints_rel"] = _joints(refined, "joints_rel")
-    outputs |= score_heads(refined, outputs["heatmaps"])
+    outputs |= score_heads(refined, HeatmapPeaks(name="peaks")(outputs["heatmaps"]))
     return keras.Model(image, outputs, name=f"regnet_paper_{input_size}")
 
 

@@ -5,7 +5,9 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from regnet.backend import make_train_step
+from handpose.heatmap import gaussian_heatmaps
+from handpose.training.backend import make_train_step
+from regnet.heads import HeatmapPlaces
 from regnet.light import build_light
 from regnet.losses import regnet_losses
 
@@ -64,7 +66,7 @@ def test_steps_lower_the_loss():
     rng = np.random.default_rng(2)
     targets = {
         "cells": rng.uniform(4, 28, (2, 21, 2)), "labelled": np.ones((2, 21)), "inside": np.ones((2, 21)),
-        "joints_rel": rng.normal(0, 1, (2, 21, 3)), "has_3d": np.array([1, 0]), "flat": np.array([0, 1]),
+        "joints_rel": rng.normal(0, 1, (2, 21, 3)), "known_3d": np.repeat([[1], [0]], 21, axis=1), "flat": np.array([0, 1]),
         "presence": np.ones((2, 1)), "left": np.array([[1], [0]]), "has_left": np.ones((2, 1)),
     }  # fmt: skip
     targets = {name: value.astype(np.float32) for name, value in targets.items()}
@@ -76,3 +78,12 @@ def test_an_unknown_backend_is_named(light, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "abacus")
     with pytest.raises(ValueError, match="abacus"):
         make_train_step(light, regnet_losses, keras.optimizers.SGD())
+
+
+def test_places_are_those_of_the_heatmaps():
+    cells = np.random.default_rng(0).uniform(2, 29, (3, 21, 2))
+    maps = np.moveaxis(gaussian_heatmaps(cells), 1, -1)
+    places = np.asarray(HeatmapPlaces()(maps))
+    np.testing.assert_allclose((places + 1) * 31 / 2, cells, atol=0.25)
+    empty = np.asarray(HeatmapPlaces()(np.zeros((1, 32, 32, 21), np.float32)))
+    np.testing.assert_allclose(empty, 0, atol=1e-5)

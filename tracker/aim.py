@@ -12,7 +12,7 @@ from handpose.prediction import Prediction
 
 STILL_THERE = 0.45  # a tracked hand stays tracked while its score is at least this
 _SMALLEST_CROP_PX = 12.0
-_FOUND_WEIGHTS, _FOUND_BIAS = np.array([2.3, 1.16, 1.55]), -8.61  # of detector, presence, confidence
+_FOUND_WEIGHTS, _FOUND_BIAS = np.array([0.86, 1.23, 1.0]), -6.48  # of detector, presence, confidence
 
 
 def crop_around(camera: Camera, joints_px: np.ndarray, otherwise: Crop) -> Crop:
@@ -31,8 +31,8 @@ def found_score(detector_score: float, prediction: Prediction) -> float:
     """How sure detector and RegNet are together that a hand was found anew, 0..1.
 
     A logistic regression on photographs of hands (shrunk, squeezed, darkened and blurred as others take them) against pictures of
-    rooms and clothes, none of them an evaluation picture; at 0.5 it takes 5% of those without a hand for one (tools/weigh_found_hands.py
-    --n 60 --false-share 0.05).
+    rooms and clothes, none of them an evaluation picture; at 0.5 it takes 3% of those without a hand for one (tools/weigh_found_hands.py
+    --n 60 --false-share 0.03).
     """
     opinions = np.array([detector_score, prediction.presence, float(prediction.confidence.mean())])
     chances = np.clip(opinions, 1e-3, 1 - 1e-3)
