@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from handpose.camera import Camera
 from handpose.crop import Crop
+from handpose.fit import energy
+from handpose.fit.energy import Problem, normal_equations
+from handpose.fit.fitter import HandFitter
+from handpose.fit.initialise import palm_rotation, translation, with_own_bones
+from handpose.fit.solver import Status, energy_of, solve
 from handpose.kinematics import fk_and_jacobian_reference, forward_kinematics
 from handpose.prediction import Prediction
 from handpose.skeleton import ANGLE_LIMITS_RAD, M0, WRIST, Skeleton
-from tracker import energy
-from tracker.energy import Problem, normal_equations
-from tracker.fitter import HandFitter
-from tracker.initialise import palm_rotation, translation, with_own_bones
-from tracker.solver import Status, energy_of, solve
 
 seeds = st.integers(0, 2**32 - 1)
 CAMERA = Camera(600.0, 600.0, 319.5, 239.5, (640, 480))

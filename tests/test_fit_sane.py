@@ -10,13 +10,13 @@ from test_fit import CAMERA, random_pose, random_problem, seeds, seen
 
 from handpose.camera import Camera
 from handpose.crop import Crop
+from handpose.fit.energy import Problem, normal_equations
+from handpose.fit.fitter import HandFitter
+from handpose.fit.solver import Solution, Status, sigma_of_joints, solve
 from handpose.kinematics import fk_and_jacobian_reference, forward_kinematics
 from handpose.prediction import Prediction
 from handpose.rotation import exp_so3, log_so3
 from handpose.skeleton import Skeleton
-from tracker.energy import Problem, normal_equations
-from tracker.fitter import HandFitter
-from tracker.solver import Solution, Status, sigma_of_joints, solve
 
 BENT = Camera(600.0, 600.0, 319.5, 239.5, (640, 480), (-0.3, 0.1, 0.0, 0.0, 0.0))
 SKELETON = Skeleton.default("left")

@@ -6,15 +6,15 @@ import numpy as np
 
 from handpose.camera import Camera
 from handpose.crop import Crop
+from handpose.fit.fitter import HandFitter
+from handpose.fit.solver import Solution, Status
 from handpose.kinematics import forward_kinematics
 from handpose.prediction import Prediction
 from handpose.skeleton import Side, Skeleton
 from tracker.aim import crop_around, hand_score
 from tracker.filters import OneEuro, PoseFilter
-from tracker.fitter import HandFitter
 from tracker.hand import State, TrackedHand
 from tracker.side import SideVote
-from tracker.solver import Solution, Status
 
 HOLD_S = 0.5  # so long an unseen hand is carried on by its motion
 _PX_CUTOFF_HZ = 2.5

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from handpose.crop import CROP_SIZE
-from handpose.skeleton import M0, WRIST, Side
+from handpose.skeleton import M0, WRIST, Side, Skeleton
 from handpose.synthesis.backgrounds import Backgrounds, shared_data
 from handpose.synthesis.compose import Window, camera_effects, composite
 from handpose.synthesis.foreground import CANVAS, Foreground, PlacedHand, place_hand, render_foreground
+from handpose.synthesis.mesh import HandMesh
 from handpose.synthesis.poses import PoseSampler
 from handpose.synthesis.render_hand import sample_shape
 
@@ -80,7 +81,7 @@ class RenderSampler:
 
     def placed(self, number: int, size: int) -> PlacedHand:
         """Draw the pose and view of foreground `number` without rendering it: a hundredth of the work."""
-        rng, _, skeleton = self._hand(number)
+        rng, _, skeleton = self.hand(number)
         return place_hand(rng, self.poses, skeleton, size)
 
     def rendered(self, number: int) -> Foreground:
@@ -96,10 +97,11 @@ class RenderSampler:
         return index if self.reuse == 1 else index // self.reuse + int(rng.integers(self.cache))
 
     def _render(self, number: int, size: int) -> Foreground:
-        rng, mesh, skeleton = self._hand(number)
+        rng, mesh, skeleton = self.hand(number)
         return render_foreground(rng, self.poses, mesh, skeleton, size)
 
-    def _hand(self, number: int):
+    def hand(self, number: int) -> tuple[np.random.Generator, HandMesh, Skeleton]:
+        """Draw the shape of foreground `number`: it, and the generator that draws its pose and look next."""
         rng = np.random.default_rng((self.seed, _FOREGROUND, number))
         return rng, *(self.mesh or sample_shape(rng))
 

@@ -8,9 +8,9 @@ from enum import Enum
 import numpy as np
 from numba import njit
 
+from handpose.fit.energy import MIN_DEPTH_MM, ROBUST, SIGMA_LIMIT_RAD, Problem
 from handpose.kinematics import fk_and_jacobian
 from handpose.skeleton import ANGLE_LIMITS_RAD, Skeleton
-from tracker.energy import MIN_DEPTH_MM, ROBUST, SIGMA_LIMIT_RAD, Problem
 
 MAX_STEPS = 5
 _DAMPING, _LESS, _MORE = 1e-3, 0.2, 6.0
@@ -57,7 +57,7 @@ def solve(skeleton: Skeleton, problem: Problem, start: np.ndarray, max_steps: in
 
 
 def energy_of(skeleton: Skeleton, problem: Problem, vector: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Energy, gradient (26,) and matrix (26, 26), compiled; equal to `tracker.energy.normal_equations`."""
+    """Energy, gradient (26,) and matrix (26, 26), compiled; equal to `handpose.fit.energy.normal_equations`."""
     return _normal_equations(*_arrays(skeleton, problem), np.asarray(vector, float))  # type: ignore[call-arg]
 
 

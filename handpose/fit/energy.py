@@ -1,7 +1,7 @@
 """The fit's energy: E = E_2D + E_3D + E_limits + E_temporal (Mueller et al. 2018, section 4), each an error and a Jacobian.
 
 Every error is divided by its standard deviation, so the terms need no further weights, and the inverse of the final normal matrix is the
-pose's covariance. This is the reference in NumPy; `tracker.solver` computes the same compiled.
+pose's covariance. This is the reference in NumPy; `handpose.fit.solver` computes the same compiled.
 """
 
 from __future__ import annotations

@@ -9,13 +9,13 @@ import numpy as np
 
 from handpose.camera import Camera
 from handpose.crop import Crop
+from handpose.fit.energy import SIGMA_3D_MM, Problem
+from handpose.fit.initialise import first_pose, palm_rotation, translation, with_own_bones
+from handpose.fit.solver import Solution, Status, energy_of, solution_at, solve
 from handpose.kinematics import forward_kinematics
 from handpose.prediction import Prediction
 from handpose.rotation import log_so3
 from handpose.skeleton import Skeleton
-from tracker.energy import SIGMA_3D_MM, Problem
-from tracker.initialise import first_pose, palm_rotation, translation, with_own_bones
-from tracker.solver import Solution, Status, energy_of, solution_at, solve
 
 FIRST_STEPS = 25  # a first frame is far from its start
 # Standard deviation of what a hand does against its own motion within a second: wrist [mm], rotation and angles [rad].
@@ -54,7 +54,7 @@ class HandFitter:
     def update(self, prediction: Prediction, crop: Crop, time_s: float) -> Solution:
         """Fit the hand to what RegNet saw in a crop at `time_s` [s]; it never raises: values that make no sense count as unseen."""
         time_s = time_s if math.isfinite(time_s) else self._time_s
-        frame = self._observe(prediction, crop)
+        frame = self.observe(prediction, crop)
         if frame is None:
             return self.predict(time_s)
         if self._last is None:
@@ -91,7 +91,7 @@ class HandFitter:
         joints = forward_kinematics(self.skeleton, vector)
         return Solution(vector, np.inf, 0, Status.NOTHING_SEEN, covariance, joints, grown)
 
-    def _observe(self, prediction: Prediction, crop: Crop) -> Problem | None:
+    def observe(self, prediction: Prediction, crop: Crop) -> Problem | None:
         """Turn a prediction into the fit's terms, without a motion; None where it does not place a hand."""
         rel, sigma, confidence = prediction.joints_rel, prediction.sigma_px, prediction.confidence
         if not (np.abs(rel) < _FARTHEST_JOINT).all():  # also where it is not a number
