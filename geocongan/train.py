@@ -9,15 +9,15 @@ import argparse
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from geocongan.losses import Weights
 from geocongan.train_silnet import add_domain_arguments, domain_fields
 from handpose.errors import HandposeError
-from handpose.training.options import RunConfig, add_loop_arguments, loop_fields
-from handpose.training.run_dir import RunDir, restored
+from handpose.training.options import RunConfig, add_loop_arguments, done_share, loop_fields, open_run
+from handpose.training.run_dir import RunDir
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Start or continue the run that the options describe."""
-    if args.resume:
-        folder, stored = RunDir.resume(Path(args.o))
-        config = restored(GanConfig, stored)
-    else:
-        config = _config(args)
-        folder = RunDir.create(Path(args.o), asdict(config))
+    config, folder = open_run(args, GanConfig, _config)
     train(config, folder, resume=args.resume)
 
 
@@ -117,7 +112,7 @@ def train(config: GanConfig, folder: RunDir, resume: bool = False, log: Callable
                     model.save_weights(folder.path / f"{name}_{kind}.weights.h5")
 
     try:
-        while (done := _done(config, state["step"], time.monotonic() - started)) < 1:
+        while (done := done_share(config, state["step"], time.monotonic() - started)) < 1:
             rate = config.learning_rate * min(1.0, 2 * (1 - done))  # constant, and in the second half down to nothing
             losses = gan.step(state["step"], next(batches), rate)
             state["step"] += 1
@@ -143,9 +138,3 @@ def train(config: GanConfig, folder: RunDir, resume: bool = False, log: Callable
     evaluate()
     log(f"done: {state['step']} steps, translators in {folder.path}")
     return True
-
-
-def _done(config: GanConfig, step: int, seconds: float) -> float:
-    by_steps = step / config.steps if config.steps else 0.0
-    by_time = seconds / (60 * config.minutes) if config.minutes else 0.0
-    return max(by_steps, by_time)

@@ -8,14 +8,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
 from handpose.errors import HandposeError
 from handpose.training.loop import Task, run_loop
-from handpose.training.options import RunConfig, add_loop_arguments, loop_fields
-from handpose.training.run_dir import RunDir, restored
+from handpose.training.options import RunConfig, add_loop_arguments, loop_fields, open_run
+from handpose.training.run_dir import RunDir
 
 _FIXED_SEED = 999_983  # of the pictures that no training sees
 _FIXED = 16
@@ -57,13 +56,12 @@ def domain_fields(args: argparse.Namespace) -> dict:
 
 def run(args: argparse.Namespace) -> None:
     """Start or continue the run that the options describe."""
-    if args.resume:
-        folder, stored = RunDir.resume(Path(args.o))
-        config = restored(SilNetConfig, stored)
-    else:
-        config = SilNetConfig(filters=args.filters, **domain_fields(args), **loop_fields(args))
-        folder = RunDir.create(Path(args.o), asdict(config))
+    config, folder = open_run(args, SilNetConfig, _config)
     train(config, folder, resume=args.resume)
+
+
+def _config(args: argparse.Namespace) -> SilNetConfig:
+    return SilNetConfig(filters=args.filters, **domain_fields(args), **loop_fields(args))
 
 
 class SilNetBatches:

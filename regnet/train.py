@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from handpose.training.loop import Task, run_loop
-from handpose.training.options import RunConfig, add_run_arguments, run_fields
-from handpose.training.run_dir import RunDir, restored
+from handpose.training.options import RunConfig, add_run_arguments, open_run, run_fields
+from handpose.training.run_dir import RunDir
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Start or continue the run that the options describe."""
-    if args.resume:
-        folder, stored = RunDir.resume(Path(args.o))
-        config = restored(TrainConfig, stored)
-    else:
-        config = _config(args)
-        folder = RunDir.create(Path(args.o), asdict(config))
+    config, folder = open_run(args, TrainConfig, _config)
     train(config, folder, resume=args.resume)
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from handpose.errors import HandposeError
-from handpose.training.options import RunConfig, add_run_arguments, run_fields
-from handpose.training.run_dir import RunDir, restored
+from handpose.training.options import RunConfig, add_run_arguments, open_run, run_fields
+from handpose.training.run_dir import RunDir
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Start or continue the run that the options describe, and export what it learnt."""
-    if args.resume:
-        folder, stored = RunDir.resume(Path(args.o))
-        config = restored(DetectorConfig, stored)
-    else:
-        config = _config(args)
-        folder = RunDir.create(Path(args.o), asdict(config))
+    config, folder = open_run(args, DetectorConfig, _config)
     if train(config, folder, resume=args.resume):
         from tracker.detector_export import export_detector
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from handpose.errors import HandposeError
-from handpose.training.options import RunConfig
+from handpose.training.options import RunConfig, done_share
 from handpose.training.run_dir import RunDir
 
 WARM_UP_STEPS = 300
@@ -64,7 +64,7 @@ def run_loop(
             model.save_weights(folder.path / "best.weights.h5")
 
     try:
-        while (progress := _progress(config, state["step"], time.monotonic() - started)) < 1:
+        while (progress := done_share(config, state["step"], time.monotonic() - started)) < 1:
             optimizer.learning_rate.assign(config.learning_rate * _schedule(state["step"], progress))
             batch = next(batches)
             losses = step_function(batch.pop("image"), batch)
@@ -96,12 +96,6 @@ def run_loop(
     model.save_weights(folder.path / "model.weights.h5")
     log(f"done: {state['step']} steps, weights in {folder.path / 'model.weights.h5'}")
     return True
-
-
-def _progress(config: RunConfig, step: int, seconds: float) -> float:
-    by_steps = step / config.steps if config.steps else 0.0
-    by_time = seconds / (60 * config.minutes) if config.minutes else 0.0
-    return max(by_steps, by_time)
 
 
 def _schedule(step: int, progress: float) -> float:

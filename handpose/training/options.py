@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from handpose.errors import HandposeError
+from handpose.training.run_dir import RunDir, restored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,9 @@ class RunConfig:
     evaluate_every: int = 1000
     save_every: int = 500
     init: str = ""
+
+
+Config = TypeVar("Config", bound=RunConfig)
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, folder: str, batch: int, minutes: int) -> None:
@@ -71,6 +76,24 @@ def loop_fields(args: argparse.Namespace) -> dict[str, Any]:
         "precision": args.precision, "seed": args.seed, "evaluate_every": args.evaluate_every,
         "save_every": args.save_every, "init": args.init,
     }  # fmt: skip
+
+
+def open_run(
+    args: argparse.Namespace, kind: type[Config], make: Callable[[argparse.Namespace], Config]
+) -> tuple[Config, RunDir]:
+    """Make the run folder that the options name, with the configuration that `make` gives, or open the one to resume."""
+    if args.resume:
+        folder, stored = RunDir.resume(Path(args.o))
+        return restored(kind, stored), folder
+    config = make(args)
+    return config, RunDir.create(Path(args.o), asdict(config))
+
+
+def done_share(config: RunConfig, step: int, seconds: float) -> float:
+    """Say how much of a run is done, by steps or by time: 1 at its end."""
+    by_steps = step / config.steps if config.steps else 0.0
+    by_time = seconds / (60 * config.minutes) if config.minutes else 0.0
+    return max(by_steps, by_time)
 
 
 def parse_mix(text: str | None, sources: list[str]) -> tuple[float, ...]:
