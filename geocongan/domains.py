@@ -19,12 +19,13 @@ from handpose.crop import MARGIN as CROP_MARGIN
 from handpose.data import open_dataset, real_hands
 from handpose.errors import HandposeError
 from handpose.synthesis.compose import Window
-from handpose.synthesis.foreground import CANVAS
+from handpose.synthesis.foreground import CANVAS, straight
 from handpose.synthesis.sampler import RenderSampler
 
 RENDER = "render"
 _CANDIDATES = 6000  # drawn hands among which each photograph's pose is looked for
 _NEAREST = 6
+_AT_ONCE = 16  # pictures that a network sees
 _KEPT = 3000  # rendered hands kept in memory
 
 
@@ -52,10 +53,7 @@ class RenderedSide:
         number = index if self.numbers is None else int(self.numbers[index % len(self.numbers)])
         hand = self.sampler.rendered(number)
         window = Window.of(hand, self.size, scale=MARGIN / CROP_MARGIN)
-        layer = window.warp(hand.rgba, self.size)
-        alpha = layer[..., 3:].astype(np.uint16)
-        colour = np.minimum(layer[..., :3].astype(np.uint16) * 255 // np.maximum(alpha, 1), 255).astype(np.uint8)
-        return np.dstack([colour, layer[..., 3]]), window.points(hand.joints_px)
+        return straight(window.warp(hand.rgba, self.size)), window.points(hand.joints_px)
 
 
 class PhotographedSide:
@@ -137,6 +135,12 @@ def moved(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
 def to_network(pictures: np.ndarray) -> np.ndarray:
     """Turn pictures (..., 3) uint8 into float32 -1..1."""
     return pictures.astype(np.float32) / 127.5 - 1
+
+
+def through(model, pictures: np.ndarray) -> np.ndarray:
+    """Run pictures (N, ...) through a Keras model, some at a time."""
+    parts = [np.asarray(model(pictures[i : i + _AT_ONCE], training=False)) for i in range(0, len(pictures), _AT_ONCE)]
+    return np.concatenate(parts)
 
 
 def to_picture(values: np.ndarray) -> np.ndarray:

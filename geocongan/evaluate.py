@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from geocongan.broken_hands import Break, pairs
-from geocongan.domains import DomainBatches, DomainConfig, LabelledSide, RenderedSide, to_picture
+from geocongan.domains import DomainBatches, DomainConfig, LabelledSide, RenderedSide, through, to_network, to_picture
 from geocongan.eye import Eye
 from geocongan.measures import fid, kid, mask_iou
 from geocongan.plausibility import Judge, auc
@@ -125,10 +125,7 @@ def report(figures: dict[str, float], eye: Eye) -> None:
 
 
 def _overlap(translated: np.ndarray, mask: np.ndarray, silnet: Path) -> np.ndarray:
-    from geocongan.domains import to_network
     from geocongan.gan import load_silnet
 
     model = load_silnet(silnet, translated.shape[1])
-    fed = to_network(translated)
-    found = [np.asarray(model(fed[i : i + 16], training=False)) > 0 for i in range(0, len(fed), 16)]
-    return mask_iou(np.concatenate(found), mask > 0.5)
+    return mask_iou(through(model, to_network(translated)) > 0, mask > 0.5)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from geocongan.domains import DomainBatches, DomainConfig, to_picture
+from geocongan.domains import DomainBatches, DomainConfig, through, to_picture
 from geocongan.eye import Eye
 from geocongan.measures import kid, mask_iou
 from geocongan.train import GanConfig
@@ -34,16 +34,16 @@ class Progress:
         """Log the measures, write a grid; return how good the translation is: overlap of silhouettes less KID over the renders' own."""
         synthetic = self.fixed["synthetic"]
         with gan.averaged("synth2real") as model:
-            translated = _through(model, synthetic)
+            translated = through(model, synthetic)
         with gan.averaged("real2synth") as model:
-            back = _through(model, translated[:_SHOWN])
+            back = through(model, translated[:_SHOWN])
         features, joints = self.eye(to_picture(translated))
         distance = kid(features, self.real_features)
         drift = float(np.linalg.norm(joints - self.joints, axis=-1).mean() * synthetic.shape[1])
         figures, masks = f"KID {distance:.4f} (renders {self.own_kid:.4f})", None
         overlap = 1.0
         if self.silnet is not None:
-            masks = _through(self.silnet, translated) > 0
+            masks = through(self.silnet, translated) > 0
             overlap = float(mask_iou(masks, self.fixed["synthetic_mask"] > 0.5).mean())
             figures += f", mask IoU {overlap:.3f}"
         self.log(f"step {step}: {figures}, joints moved {drift:.2f} px (n={len(synthetic)})")
@@ -56,9 +56,3 @@ class Progress:
             over = np.concatenate([masks[:_SHOWN], self.fixed["synthetic_mask"][:_SHOWN] > 0.5], -1)
             rows.append(np.concatenate([over, np.zeros_like(over[..., :1])], -1).astype(np.uint8) * 255)
         write_image(path, contact_sheet([picture for row in rows for picture in row], columns=_SHOWN))
-
-
-def _through(model, pictures: np.ndarray) -> np.ndarray:
-    return np.concatenate(
-        [np.asarray(model(pictures[i : i + 16], training=False)) for i in range(0, len(pictures), 16)]
-    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -97,7 +97,7 @@ def train(config: SilNetConfig, folder: RunDir, resume: bool = False, log: Calla
 
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
-    fixed = SilNetBatches(SilNetConfig(**{**asdict(config), "seed": _FIXED_SEED, "batch_size": _FIXED})).batch(0)
+    fixed = SilNetBatches(replace(config, seed=_FIXED_SEED, batch_size=_FIXED)).batch(0)
     task = Task(
         build_silnet(config.size, config.filters),
         lambda logits, targets: {"loss": silhouette_loss(logits, targets["mask"])},

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from geocongan.domains import to_network, to_picture
+from geocongan.domains import through, to_network, to_picture
 from geocongan.prepare import on_white
 from handpose.errors import HandposeError
-
-_BATCH = 8
 
 
 class Translator:
@@ -39,5 +37,4 @@ class Translator:
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
         """Translate left hands, upright crops as `geocongan.prepare` cuts them, (N, S, S, 4) uint8."""
         shown = to_network(np.stack([on_white(picture) for picture in pictures]))
-        parts = [np.asarray(self._model(shown[i : i + _BATCH], training=False)) for i in range(0, len(shown), _BATCH)]
-        return np.concatenate([to_picture(np.concatenate(parts)), pictures[..., 3:]], axis=-1)
+        return np.concatenate([to_picture(through(self._model, shown)), pictures[..., 3:]], axis=-1)

@@ -104,11 +104,14 @@ class Crop:
     def _halved(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Average the part of a much larger picture down first: that part and part_from_image (3, 3)."""
         shrink = self.side_px / self.size
+        if shrink < COARSEST:
+            return image, np.eye(3)
         height, width = image.shape[:2]
-        low, high = self.corners_px.min(0) - 2 * shrink, self.corners_px.max(0) + 2 * shrink
+        corners = self.corners_px
+        low, high = corners.min(0) - 2 * shrink, corners.max(0) + 2 * shrink
         left, top = np.clip(low, 0, (width, height)).astype(int)
         right, bottom = np.clip(high, 0, (width, height)).astype(int)
-        if shrink < COARSEST or min(right - left, bottom - top) < 2:
+        if min(right - left, bottom - top) < 2:
             return image, np.eye(3)
         part, part_from_cut = halved(image[top:bottom, left:right], shrink)
         cut_from_image = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1.0]])

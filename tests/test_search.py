@@ -5,8 +5,8 @@ import pytest
 
 from handpose.prediction import Prediction
 from tracker.aim import found_score, hand_score
-from tracker.detector import Detection
-from tracker.search import look_everywhere, look_in_part, n_parts, without_doubles
+from tracker.detector import Detection, without_doubles
+from tracker.search import look_everywhere, look_in_part, n_parts
 from tracker.side import SideVote
 
 

@@ -66,20 +66,30 @@ def decode_maps(maps: dict[str, np.ndarray], size: int, threshold: float) -> lis
     centre = np.ascontiguousarray(maps["centre"][..., 0], dtype=np.float32)
     is_peak = (centre >= threshold) & (centre == cv2.dilate(centre, np.ones((3, 3), np.uint8)))
     rows, columns = np.nonzero(is_peak)
-    kept: list[Detection] = []
-    for row, column in sorted(zip(rows, columns, strict=True), key=lambda cell: -centre[cell]):
+    found = []
+    for row, column in zip(rows, columns, strict=True):
         sine, cosine = maps["roll"][row, column]
-        hand = Detection(
-            (np.array([column, row]) + maps["offset"][row, column] + 0.5) * STRIDE - 0.5,
-            float(np.exp(np.clip(maps["box"][row, column, 0], -6, 1)) * size),
-            float(np.arctan2(sine, cosine)),
-            float(maps["left"][row, column, 0]),
-            float(centre[row, column]),
+        found.append(
+            Detection(
+                (np.array([column, row]) + maps["offset"][row, column] + 0.5) * STRIDE - 0.5,
+                float(np.exp(np.clip(maps["box"][row, column, 0], -6, 1)) * size),
+                float(np.arctan2(sine, cosine)),
+                float(maps["left"][row, column, 0]),
+                float(centre[row, column]),
+            )
         )
-        if not any(_same_hand(hand, other) for other in kept):
-            kept.append(hand)
+    return without_doubles(found)
+
+
+def without_doubles(found: list[Detection]) -> list[Detection]:
+    """Keep the best of detections that lie on one hand, best first."""
+    kept: list[Detection] = []
+    for one in sorted(found, key=lambda one: -one.score):
+        if not any(same_hand(one, other) for other in kept):
+            kept.append(one)
     return kept
 
 
-def _same_hand(a: Detection, b: Detection) -> bool:
+def same_hand(a: Detection, b: Detection) -> bool:
+    """Say whether two detections lie on one hand."""
     return bool(np.linalg.norm(a.centre_px - b.centre_px) < _OVERLAP * max(a.side_px, b.side_px))

@@ -14,11 +14,11 @@ from handpose.errors import HandposeError
 from handpose.prediction import Prediction
 from handpose.skeleton import Side, Skeleton
 from tracker.aim import STILL_THERE, hand_score
-from tracker.detector import Detection
+from tracker.detector import Detection, without_doubles
 from tracker.hand import State, TrackedHand
 from tracker.load import load_detector, load_predictor
 from tracker.recognise import SIDES, FindHands, Predictor, Sight, ask_both_ways, recognise, same_hand
-from tracker.search import look_everywhere, look_in_part, n_parts, without_doubles
+from tracker.search import look_everywhere, look_in_part, n_parts
 from tracker.track import Track
 
 _REMEMBER_S = 3.0  # a hand that comes back within this time keeps its identity

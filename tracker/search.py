@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from tracker.detector import Detection
+from tracker.detector import Detection, same_hand, without_doubles
 from tracker.recognise import FindHands
 
 _PART = 0.6  # of the frame's sides: neighbouring parts overlap by a third
 _LEAST_PX = 250  # a smaller frame gains nothing from being looked at in parts
 _LARGEST_IN_PART = 0.7  # of the part: a larger hand is seen whole in the frame
-_SAME_HAND = 0.5  # detections whose centres are nearer than this, in sides of the larger, are one hand
 
 
 def look_everywhere(image: np.ndarray, detector: FindHands) -> list[Detection]:
@@ -39,7 +38,7 @@ def _averaged(first: list[Detection], second: list[Detection]) -> list[Detection
     """Join two lists: what both saw is averaged, what one saw counts half."""
     joined, rest = [], list(second)
     for one in first:
-        other = next((other for other in rest if _same_hand(one, other)), None)
+        other = next((other for other in rest if same_hand(one, other)), None)
         if other is None:
             joined.append(replace(one, score=one.score / 2))
             continue
@@ -69,16 +68,3 @@ def look_in_part(image: np.ndarray, detector: FindHands, number: int) -> list[De
 def n_parts(image: np.ndarray) -> int:
     """Give how many parts a frame is looked at in: four, or none where it is small."""
     return 4 if max(image.shape[:2]) >= _LEAST_PX else 0
-
-
-def without_doubles(found: list[Detection]) -> list[Detection]:
-    """Keep the best of detections that lie on one hand, best first."""
-    kept: list[Detection] = []
-    for one in sorted(found, key=lambda one: -one.score):
-        if not any(_same_hand(one, other) for other in kept):
-            kept.append(one)
-    return kept
-
-
-def _same_hand(a: Detection, b: Detection) -> bool:
-    return bool(np.linalg.norm(a.centre_px - b.centre_px) < _SAME_HAND * max(a.side_px, b.side_px))

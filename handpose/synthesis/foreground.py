@@ -120,6 +120,13 @@ def premultiplied(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return np.concatenate([weighted.astype(np.uint8), alpha[..., None]], axis=-1)
 
 
+def straight(rgba: np.ndarray) -> np.ndarray:
+    """Undo `premultiplied`: (H, W, 4) uint8, colour not weighted by alpha."""
+    alpha = rgba[..., 3:].astype(np.uint16)
+    colour = np.minimum(rgba[..., :3].astype(np.uint16) * 255 // np.maximum(alpha, 1), 255).astype(np.uint8)
+    return np.concatenate([colour, rgba[..., 3:]], axis=-1)
+
+
 def _held(grip: Grip, skeleton: Skeleton, pose: HandPose, camera: Camera) -> Held:
     """Carry a grip from the wrist frame into the canvas."""
     scale = skeleton.scale_mm

@@ -14,7 +14,7 @@ from handpose.crop import CROP_SIZE
 from handpose.skeleton import M0, WRIST, Side, Skeleton
 from handpose.synthesis.backgrounds import Backgrounds, shared_data
 from handpose.synthesis.compose import Window, camera_effects, composite
-from handpose.synthesis.foreground import CANVAS, Foreground, PlacedHand, place_hand, render_foreground
+from handpose.synthesis.foreground import CANVAS, Foreground, PlacedHand, place_hand, render_foreground, straight
 from handpose.synthesis.mesh import HandMesh
 from handpose.synthesis.poses import PoseSampler
 from handpose.synthesis.render_hand import sample_shape
@@ -74,10 +74,7 @@ class RenderSampler:
     def foreground(self, number: int, size: int = 256) -> tuple[np.ndarray, np.ndarray, Side]:
         """Render a hand with its forearm to paste at will: rgba (size, size, 4) uint8, not premultiplied, joints_px (21, 2), side."""
         hand = self._render(number, size)
-        rgba = hand.rgba
-        alpha = rgba[..., 3:].astype(np.uint16)
-        colour = np.minimum(rgba[..., :3].astype(np.uint16) * 255 // np.maximum(alpha, 1), 255).astype(np.uint8)
-        return np.concatenate([colour, rgba[..., 3:]], axis=-1), hand.joints_px, hand.side
+        return straight(hand.rgba), hand.joints_px, hand.side
 
     def placed(self, number: int, size: int) -> PlacedHand:
         """Draw the pose and view of foreground `number` without rendering it: a hundredth of the work."""
