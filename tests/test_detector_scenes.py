@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests_data import write_photo_set
 
 from handpose.letterbox import Letterbox
+from handpose.synthesis.foreground import straight
 from tracker.detector import Detector, decode_maps
 from tracker.detector_data import SceneConfig, SceneMaker, paste
 from tracker.detector_renders import RenderedPictures
@@ -173,6 +174,17 @@ def test_rendered_pictures_hold_their_hand():
     x, y = hand.centre_px.round().astype(int)
     assert alpha[max(y - half, 0) : y + half, max(x - half, 0) : x + half].mean() > 60
     assert hand.left is True
+
+
+def test_a_hand_that_grasps_is_shown_with_the_thing():
+    pictures, rng = RenderedPictures(0), np.random.default_rng(1)
+    sampler = pictures._sampler
+    number = next(i for i in range(100) if sampler.placed(i, 192).grip is not None)
+    hand, picture = sampler.foreground(number, 192), pictures._holding(sampler.foreground(number, 192), rng)
+    changed = (picture != straight(hand.rgba)).any(-1)
+    assert changed.mean() > 0.002  # the thing is there
+    assert (picture[..., 3] >= hand.rgba[..., 3]).all()
+    assert not changed[hand.rgba[..., 3] == 255].all()  # and covers no more than part of the hand
 
 
 def test_people_are_drawn_and_differ():

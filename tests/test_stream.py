@@ -9,6 +9,7 @@ import pytest
 from handpose.errors import HandposeError
 from handpose.skeleton import M0, WRIST
 from handpose.synthesis.backgrounds import Backgrounds
+from handpose.synthesis.foreground import straight
 from handpose.synthesis.sampler import RenderSampler, _uncovered
 from handpose.training.stream import stream
 
@@ -76,9 +77,10 @@ def test_covered_and_outer_joints_are_not_visible():
 
 
 def test_a_hand_to_paste_keeps_its_forearm_and_its_colour():
-    rgba, joints_px, side = sampler().foreground(3, 96)
-    assert rgba.shape == (96, 96, 4) and side == "left"
-    assert ((joints_px > 0) & (joints_px < 96)).all()
+    hand = sampler().foreground(3, 96)
+    rgba = straight(hand.rgba)
+    assert rgba.shape == (96, 96, 4) and hand.side == "left"
+    assert ((hand.joints_px > 0) & (hand.joints_px < 96)).all()
     assert (rgba[..., 3] > 0).sum() > 300
     edge = rgba[(rgba[..., 3] > 60) & (rgba[..., 3] < 200)][:, :3].mean()
     inner = rgba[rgba[..., 3] == 255][:, :3].mean()

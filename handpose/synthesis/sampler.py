@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from handpose.crop import CROP_SIZE
-from handpose.skeleton import M0, WRIST, Side, Skeleton
+from handpose.skeleton import M0, WRIST, Skeleton
 from handpose.synthesis.backgrounds import Backgrounds, shared_data
 from handpose.synthesis.compose import Window, camera_effects, composite
-from handpose.synthesis.foreground import CANVAS, Foreground, PlacedHand, place_hand, render_foreground, straight
+from handpose.synthesis.foreground import CANVAS, Foreground, PlacedHand, place_hand, render_foreground
 from handpose.synthesis.mesh import HandMesh
 from handpose.synthesis.poses import PoseSampler
 from handpose.synthesis.render_hand import sample_shape
@@ -71,11 +71,6 @@ class RenderSampler:
         items = [vars(self.sample(index)) for index in range(first, first + n)]
         return {key: np.stack([item[key] for item in items]) for key in items[0]}
 
-    def foreground(self, number: int, size: int = 256) -> tuple[np.ndarray, np.ndarray, Side]:
-        """Render a hand with its forearm to paste at will: rgba (size, size, 4) uint8, not premultiplied, joints_px (21, 2), side."""
-        hand = self._render(number, size)
-        return straight(hand.rgba), hand.joints_px, hand.side
-
     def placed(self, number: int, size: int) -> PlacedHand:
         """Draw the pose and view of foreground `number` without rendering it: a hundredth of the work."""
         rng, _, skeleton = self.hand(number)
@@ -84,7 +79,7 @@ class RenderSampler:
     def rendered(self, number: int) -> Foreground:
         """Render foreground `number`, or take it from the cache."""
         if number not in self._kept:
-            self._kept[number] = self._render(number, round(_DENSITY * CANVAS * self.size))
+            self._kept[number] = self.foreground(number, round(_DENSITY * CANVAS * self.size))
             if len(self._kept) > self.cache:
                 self._kept.popitem(last=False)
         return self._kept[number]
@@ -93,7 +88,8 @@ class RenderSampler:
         """Choose a foreground from a window that moves on by one every `reuse` items."""
         return index if self.reuse == 1 else index // self.reuse + int(rng.integers(self.cache))
 
-    def _render(self, number: int, size: int) -> Foreground:
+    def foreground(self, number: int, size: int) -> Foreground:
+        """Render foreground `number` on a canvas of `size` px, whatever is in the cache."""
         rng, mesh, skeleton = self.hand(number)
         return render_foreground(rng, self.poses, mesh, skeleton, size)
 
