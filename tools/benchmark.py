@@ -112,13 +112,15 @@ def training() -> Figures:
     import keras
 
     from handpose.training.backend import make_train_step
+    from handpose.training.loop import CLIP_NORM, WEIGHT_DECAY
+    from handpose.training.muon import Muon
     from handpose.training.stream import stream
     from regnet.batches import BatchMaker, StreamConfig
     from regnet.light import build_light
     from regnet.losses import regnet_losses
 
     keras.config.set_dtype_policy("mixed_bfloat16")
-    step = make_train_step(build_light(), regnet_losses, keras.optimizers.AdamW(1e-3, clipnorm=5.0))
+    step = make_train_step(build_light(), regnet_losses, Muon(1e-3, WEIGHT_DECAY, CLIP_NORM))
     batches = stream(BatchMaker, StreamConfig(("render",), (1.0,)))
     waits, steps = [], []
     for number in range(140):

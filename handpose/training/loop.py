@@ -36,13 +36,13 @@ def run_loop(
     Leaves in `folder` losses.csv, checkpoint.npz, best.weights.h5 and, at the end, model.weights.h5 (both averaged). Raises
     HandposeError where the loss is not finite, naming the step; the last good checkpoint stays.
     """
-    import keras
     from tqdm import tqdm
 
     from handpose.training import backend, checkpoint
+    from handpose.training.muon import Muon
 
     model = task.model
-    optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=WEIGHT_DECAY, clipnorm=CLIP_NORM)
+    optimizer = Muon(config.learning_rate, weight_decay=WEIGHT_DECAY, clipnorm=CLIP_NORM)
     step_function = backend.make_train_step(model, task.losses, optimizer)
     average = checkpoint.MovingAverage(model)
     state: dict[str, Any] = {"step": 0, "seconds": 0.0, "best": -1e9}

@@ -1,0 +1,41 @@
+"""Muon on convolutions: orthogonal updates of AdamW's size, AdamW for the rest, and it learns."""
+
+import keras
+import numpy as np
+import pytest
+
+from handpose.training.muon import Muon
+
+
+def _updated(shape, gradient):
+    variable = keras.Variable(np.zeros(shape, np.float32))
+    optimizer = Muon(0.1, weight_decay=0.0)
+    optimizer.build([variable])
+    optimizer.apply_gradients([(keras.ops.convert_to_tensor(gradient), variable)])
+    return -np.array(variable) / 0.1
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 16, 40), (1, 1, 48, 64), (1, 1, 64, 48)])
+def test_the_update_of_a_convolution_is_orthogonal(shape):
+    gradient = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    update = _updated(shape, gradient)
+    values = np.linalg.svd(update.reshape(-1, shape[-1]), compute_uv=False)
+    longer = max(update.size // shape[-1], shape[-1])
+    assert np.abs(values / (0.2 * np.sqrt(longer)) - 0.95).max() < 0.35  # the quintic leaves singular values in 0.7..1.2
+    assert 0.1 < np.sqrt(np.mean(update**2)) < 0.25
+    assert (update * gradient).sum() > 0
+
+
+@pytest.mark.parametrize("shape", [(40,), (64, 64), (3, 3, 16, 8)])
+def test_everything_else_takes_the_step_of_adamw(shape):
+    gradient = np.random.default_rng(0).choice([-0.7, 0.3], shape).astype(np.float32)
+    np.testing.assert_allclose(_updated(shape, gradient), np.sign(gradient), atol=1e-3)
+
+
+def test_weight_decay_is_the_same_for_all():
+    kernels = [keras.Variable(np.ones(shape, np.float32)) for shape in ((3, 3, 32, 32), (40,))]
+    optimizer = Muon(0.1, weight_decay=0.5)
+    optimizer.build(kernels)
+    optimizer.apply_gradients([(keras.ops.zeros(kernel.shape), kernel) for kernel in kernels])
+    for kernel in kernels:
+        np.testing.assert_allclose(np.array(kernel), 0.95, atol=1e-6)
