@@ -21,7 +21,7 @@ class RunConfig:
     steps: int = 0
     minutes: float = 0.0
     batch_size: int = 32
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     precision: str = "float32"
     seed: int = 0
     evaluate_every: int = 1000
@@ -36,7 +36,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, folder: str, batch: int, 
     """Declare the options of a run that mixes sources: `folder`, `batch` and `minutes` are its defaults."""
     parser.add_argument("--i", nargs="+", metavar="SOURCE", help="folders of photo sets, or the word render")
     parser.add_argument("--mix", help="share of each source, as 0.6,0.4 (default: equal)")
-    add_loop_arguments(parser, folder, batch, minutes, 2e-3)
+    add_loop_arguments(parser, folder, batch, minutes, 5e-3)
 
 
 def add_loop_arguments(parser: argparse.ArgumentParser, folder: str, batch: int, minutes: int, lr: float) -> None:
