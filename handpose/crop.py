@@ -6,6 +6,7 @@ side `MARGIN` times the longer side of the rolled box.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,12 +15,14 @@ import numpy as np
 from numba import njit
 
 from handpose.camera import Camera
+from handpose.lens import lens_of, pixel_of, plane_of
 from handpose.shrink import COARSEST, halved
 from handpose.skeleton import M0, WRIST
 
 CROP_SIZE = 128
 MARGIN = 1.5
 _SMALLEST_SIDE = 1e-3  # on the plane z = 1, so that coinciding joints still give a camera
+_CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +37,7 @@ class Crop:
     @classmethod
     def from_joints(cls, camera: Camera, joints_px: np.ndarray, size: int = CROP_SIZE, margin: float = MARGIN) -> Crop:
         """Aim at a hand whose joints (21, 2) [px] are known."""
-        joints_px = np.asarray(joints_px, float)
-        rays = camera.rays(joints_px)
-        aim = camera.rays((joints_px.min(0) + joints_px.max(0)) / 2)
-        rotation, extent = _aimed(rays, aim)
+        rotation, extent = _aimed(np.ascontiguousarray(joints_px, float), lens_of(camera))
         side = max(extent * margin, _SMALLEST_SIDE)
         return cls(camera, rotation, size / side, size)
 
@@ -61,15 +61,18 @@ class Crop:
         middle = (self.size - 1) / 2
         return Camera(self.focal_px, self.focal_px, middle, middle, (self.size, self.size))
 
-    @property
+    @cached_property
     def corners_px(self) -> np.ndarray:
         """Corners (4, 2) of the window in the picture [px], clockwise from the hand's upper left."""
-        low, high = -0.5, self.size - 0.5
-        return self.to_image(np.array([[low, low], [high, low], [high, high], [low, high]]))
+        return self.to_image(_CORNERS * self.size - 0.5)
 
     def to_image(self, points_px: np.ndarray) -> np.ndarray:
         """Carry window pixels (..., 2) to picture pixels (..., 2)."""
-        return self.source.project(self.camera.rays(points_px) @ self.camera_from_crop.T)
+        points_px = np.ascontiguousarray(points_px, float)
+        flat = points_px.reshape(-1, 2)
+        return _to_image(flat, self.camera_from_crop, self.focal_px, self.size, lens_of(self.source)).reshape(
+            points_px.shape
+        )
 
     def to_crop(self, points_px: np.ndarray) -> np.ndarray:
         """Carry picture pixels (..., 2) to window pixels (..., 2)."""
@@ -84,8 +87,9 @@ class Crop:
     @cached_property
     def side_px(self) -> float:
         """Length of the window's side in the picture [px]."""
-        corners = self.corners_px
-        return float(np.linalg.norm(corners - corners[[3, 0, 1, 2]], axis=-1).mean())
+        (a, b), (c, d), (e, f), (g, h) = self.corners_px.tolist()
+        sides = math.hypot(c - a, d - b), math.hypot(e - c, f - d), math.hypot(g - e, h - f), math.hypot(a - g, b - h)
+        return sum(sides) / 4
 
     def warp(self, image: np.ndarray) -> np.ndarray:
         """Cut the window (size, size, 3) out of a picture (H, W, 3) uint8; what lies outside the picture is black."""
@@ -95,9 +99,9 @@ class Crop:
             places = self.to_image(grid) * part_from_image[0, 0] + part_from_image[:2, 2]
             x, y = np.moveaxis(places.astype(np.float32), -1, 0)
             return cv2.remap(part, np.ascontiguousarray(x), np.ascontiguousarray(y), cv2.INTER_LINEAR)
-        middle = (self.size - 1) / 2
-        ray_from_crop = np.array([[1, 0, -middle], [0, 1, -middle], [0, 0, self.focal_px]])
-        part_from_crop = part_from_image @ self.source.matrix @ self.camera_from_crop @ ray_from_crop
+        part_from_crop = _part_from_crop(
+            part_from_image, self.camera_from_crop, self.focal_px, self.size, lens_of(self.source)
+        )
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return cv2.warpPerspective(part, part_from_crop, (self.size, self.size), flags=flags)
 
@@ -106,16 +110,12 @@ class Crop:
         shrink = self.side_px / self.size
         if shrink < COARSEST:
             return image, np.eye(3)
-        height, width = image.shape[:2]
-        corners = self.corners_px
-        low, high = corners.min(0) - 2 * shrink, corners.max(0) + 2 * shrink
-        left, top = np.clip(low, 0, (width, height)).astype(int)
-        right, bottom = np.clip(high, 0, (width, height)).astype(int)
+        left, top, right, bottom = _bounds(self.corners_px, 2 * shrink, image.shape[1], image.shape[0])
         if min(right - left, bottom - top) < 2:
             return image, np.eye(3)
-        part, part_from_cut = halved(image[top:bottom, left:right], shrink)
-        cut_from_image = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1.0]])
-        return part, part_from_cut @ cut_from_image
+        part, part_from_image = halved(image[top:bottom, left:right], shrink)
+        part_from_image[:2, 2] -= part_from_image[0, 0] * np.array([left, top])
+        return part, part_from_image
 
 
 def look_at(ray: np.ndarray) -> np.ndarray:
@@ -139,8 +139,15 @@ def _roll(angle_rad):
 
 
 @njit(cache=True)
-def _aimed(rays, aim):
-    """Turn a camera towards the middle of rays (21, 3), rolled so that W to M0 points up: rotation (3, 3), longer side of their box."""
+def _aimed(joints_px, lens):
+    """Turn a camera towards the middle of joints (21, 2), rolled so that W to M0 points up: rotation (3, 3), longer side of their box."""
+    pixels = np.empty((len(joints_px) + 1, 2))
+    pixels[:-1] = joints_px
+    for k in range(2):
+        pixels[-1, k] = (joints_px[:, k].min() + joints_px[:, k].max()) / 2
+    rays = np.ones((len(pixels), 3))
+    rays[:, :2] = plane_of(pixels, lens)
+    aim, rays = rays[-1], rays[:-1]
     rotation, extent = np.empty((3, 3)), 0.0
     for _ in range(4):  # the box depends on the aim, and the aim on the box: settles at once
         upright = _look_along(aim)
@@ -155,6 +162,35 @@ def _aimed(rays, aim):
         extent = max(right - left, bottom - top)
         aim = rotation @ np.array([(left + right) / 2, (top + bottom) / 2, 1.0])
     return rotation, extent
+
+
+@njit(cache=True, error_model="numpy")
+def _to_image(points, camera_from_crop, focal_px, size, lens):
+    """Carry window pixels (N, 2) to picture pixels (N, 2)."""
+    middle, places = (size - 1) / 2, np.empty(points.shape)
+    for n in range(len(points)):
+        x, y = (points[n, 0] - middle) / focal_px, (points[n, 1] - middle) / focal_px
+        along = camera_from_crop[:, 0] * x + camera_from_crop[:, 1] * y + camera_from_crop[:, 2]
+        places[n] = pixel_of(along[0], along[1], along[2], lens)
+    return places
+
+
+@njit(cache=True)
+def _part_from_crop(part_from_image, camera_from_crop, focal_px, size, lens):
+    """Carry window pixels to those of the halved part: the homography (3, 3) of a lens without distortion."""
+    image_from_ray = np.array([[lens[0], 0.0, lens[2]], [0.0, lens[1], lens[3]], [0.0, 0.0, 1.0]])
+    middle = (size - 1) / 2
+    ray_from_crop = np.array([[1.0, 0.0, -middle], [0.0, 1.0, -middle], [0.0, 0.0, focal_px]])
+    return part_from_image @ image_from_ray @ camera_from_crop @ ray_from_crop
+
+
+@njit(cache=True)
+def _bounds(corners, margin, width, height):
+    """Whole pixels around corners (4, 2), inside the picture: left, top, right, bottom."""
+    return (
+        int(min(max(corners[:, 0].min() - margin, 0), width)), int(min(max(corners[:, 1].min() - margin, 0), height)),
+        int(min(max(corners[:, 0].max() + margin, 0), width)), int(min(max(corners[:, 1].max() + margin, 0), height)),
+    )  # fmt: skip
 
 
 def _onto_plane(rays: np.ndarray, rotation: np.ndarray) -> np.ndarray:

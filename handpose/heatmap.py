@@ -33,13 +33,13 @@ def decode_heatmaps(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     heatmaps = np.asarray(heatmaps)
     size, shape = heatmaps.shape[-1], heatmaps.shape[:-2]
-    cells, peaks = _decode(np.ascontiguousarray(heatmaps.reshape(-1, size, size)))
+    cells, peaks = peaks_of(np.ascontiguousarray(heatmaps.reshape(-1, size, size)))
     return cells.reshape(shape + (2,)), peaks.reshape(shape)
 
 
 @njit(cache=True)
-def _decode(maps):
-    """Cells (N, 2) and peak values (N,) of maps (N, size, size)."""
+def peaks_of(maps):
+    """`decode_heatmaps` of maps (N, size, size): cells (N, 2) and peak values (N,)."""
     count, size, _ = maps.shape
     cells, peaks = np.empty((count, 2)), np.empty(count, maps.dtype)
     for n in range(count):

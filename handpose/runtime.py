@@ -139,18 +139,23 @@ def _openvino(content: bytes) -> tuple[Run, list, list[str]]:
     shape = [d.get_length() if d.is_static else None for d in entry.partial_shape]
     names = [output.any_name for output in model.outputs]
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    single = model.clone()
-    single.reshape([1, *shape[1:]])
-    request = core.compile_model(single, "CPU", settings).create_infer_request()
+    fixed = model.clone()
+    fixed.reshape([1, *shape[1:]])
+    request = core.compile_model(fixed, "CPU", settings).create_infer_request()
+    fed = request.get_input_tensor().data
     many = None
+
+    def look(image: np.ndarray) -> list[np.ndarray]:
+        fed[0] = image
+        return [output.copy() for output in request.infer(share_inputs=True, share_outputs=True).values()]
 
     def run(images: np.ndarray) -> Arrays:
         nonlocal many
+        if len(images) == 1:
+            return dict(zip(names, look(images[0]), strict=True))
         if len(images) <= _ONE_BY_ONE:
-            rows = [list(request.infer([images[i : i + 1]], share_inputs=True).values()) for i in range(len(images))]
-            if len(rows) == 1:
-                return dict(zip(names, rows[0], strict=True))
-            return {name: np.concatenate(parts) for name, parts in zip(names, zip(*rows, strict=True), strict=True)}
+            rows = zip(*map(look, images), strict=True)
+            return {name: np.concatenate(parts) for name, parts in zip(names, rows, strict=True)}
         many = many or core.compile_model(model, "CPU", settings)
         return dict(zip(names, many(images).values(), strict=True))
 

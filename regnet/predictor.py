@@ -1,4 +1,4 @@
-"""From windows of a picture to Predictions: right hands are mirrored in, everything is mirrored back out. NumPy only, no Keras."""
+"""From windows of a picture to Predictions: right hands are mirrored in, everything is mirrored back out. No Keras."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
+from numba import njit
+from numba.extending import register_jitable
 
 from handpose.crop import Crop
-from handpose.heatmap import HEATMAP_SIZE, decode_heatmaps, px_from_cells
+from handpose.heatmap import HEATMAP_SIZE, peaks_of
 from handpose.prediction import Prediction
 from handpose.skeleton import Side
 
@@ -71,8 +74,8 @@ class Predictor:
         """Look at the hands of a picture (H, W, 3) uint8: one Prediction for each crop, `sides` the assumed ones."""
         if not crops:
             return []
-        windows = np.stack([crop.warp(image) for crop in crops])
-        seen = self.windows(windows, sides)
+        cut = {crop: crop.warp(image) for crop in set(crops)}  # one that is fed both ways is cut once
+        seen = self.windows([cut[crop] for crop in crops], sides)
         return [
             Prediction(
                 joints_px=crop.to_image(seen.joints_px[i]),
@@ -85,34 +88,37 @@ class Predictor:
             for i, crop in enumerate(crops)
         ]
 
-    def windows(self, windows: np.ndarray, sides: Sequence[Side]) -> WindowPrediction:
+    def windows(self, windows: Sequence[np.ndarray] | np.ndarray, sides: Sequence[Side]) -> WindowPrediction:
         """Look at windows (N, S, S, 3) uint8 that show hands of the given sides.
 
         A mirrored window with the other side gives exactly the mirrored answer.
         """
         mirrored = np.array([side == "right" for side in sides])
-        fed = np.where(mirrored[:, None, None, None], windows[:, :, ::-1], windows)
-        outputs = self.network(np.ascontiguousarray(fed))
-        size = windows.shape[1]
-
-        cells, _ = decode_heatmaps(outputs["heatmaps"])
-        joints_px = px_from_cells(cells, size)
-        joints_px[mirrored, :, 0] = size - 1 - joints_px[mirrored, :, 0]
-        joints_rel = np.array(outputs["joints_rel"], float)
-        joints_rel[mirrored, :, 0] *= -1
-        confidence = np.array(outputs["confidence"], float)
-        left = np.array(outputs["left"], float)[:, 0]
-        return WindowPrediction(
-            joints_px=joints_px,
-            sigma_px=expected_error_cells(confidence) * (size / HEATMAP_SIZE),
-            joints_rel=joints_rel,
-            confidence=confidence,
-            presence=np.array(outputs["presence"], float)[:, 0],
-            left=np.where(mirrored, 1 - left, left),
-        )
+        fed = [cv2.flip(window, 1) if side == "right" else window for window, side in zip(windows, sides, strict=True)]
+        outputs = self.network(np.stack(fed))
+        joints_rel, confidence, presence, left = (np.array(outputs[name], float) for name in OUTPUTS[1:])
+        joints_px, sigma_px = _unmirrored(outputs["heatmaps"], joints_rel, confidence, left, mirrored, len(windows[0]))
+        return WindowPrediction(joints_px, sigma_px, joints_rel, confidence, presence[:, 0], left[:, 0])
 
 
+@register_jitable
 def expected_error_cells(confidence: np.ndarray) -> np.ndarray:
     """Turn confidences 0..1 (...) into expected errors [heatmap cells]."""
     variance = CONFIDENT_CELLS**2 * -2 * np.log(np.clip(confidence, 1e-3, 1.0)) - ROUNDING_VARIANCE
     return np.sqrt(np.maximum(variance, SMALLEST_ERROR_CELLS**2))
+
+
+@njit(cache=True)
+def _unmirrored(heatmaps, joints_rel, confidence, left, mirrored, size):
+    """Read joints (N, 21, 2) [window px] and expected errors (N, 21); mirror all back in place where `mirrored` (N,)."""
+    joints_px, sigma_px = np.empty(confidence.shape + (2,)), np.empty(confidence.shape)
+    scale = size / HEATMAP_SIZE
+    for n in range(len(mirrored)):
+        cells, _ = peaks_of(heatmaps[n])
+        joints_px[n] = (cells + 0.5) * scale - 0.5
+        sigma_px[n] = expected_error_cells(confidence[n]) * scale
+        if mirrored[n]:
+            joints_px[n, :, 0] = size - 1 - joints_px[n, :, 0]
+            joints_rel[n, :, 0] *= -1
+            left[n] = 1 - left[n]
+    return joints_px, sigma_px

@@ -10,7 +10,7 @@ from handpose.crop import Crop
 from handpose.fit import energy
 from handpose.fit.energy import Problem, normal_equations
 from handpose.fit.fitter import HandFitter
-from handpose.fit.initialise import palm_rotation, translation, with_own_bones
+from handpose.fit.initialise import palm_rotation, translation, with_bone_lengths
 from handpose.fit.solver import Status, energy_of, solve
 from handpose.kinematics import fk_and_jacobian_reference, forward_kinematics
 from handpose.prediction import Prediction
@@ -190,7 +190,7 @@ def test_starts_in_closed_form_are_exact_on_exact_input(seed):
     rng = np.random.default_rng(seed)
     skeleton, vector = Skeleton.default("left"), random_pose(rng)
     joints = forward_kinematics(skeleton, vector)
-    relative = with_own_bones(skeleton, (joints - joints[M0]) * rng.uniform(0.1, 3))
+    relative = with_bone_lengths((joints - joints[M0]) * rng.uniform(0.1, 3), skeleton.bone_lengths_mm)
     np.testing.assert_allclose(relative, joints - joints[0], atol=1e-6)
     place = translation(np.array([600, 600, 319.5, 239.5]), relative, CAMERA.project(joints), np.ones(21))
     np.testing.assert_allclose(place, vector[:3], atol=1e-5)

@@ -5,26 +5,53 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import njit
 
 from handpose.camera import Camera
 from handpose.crop import Crop
+from handpose.lens import pixel_of
 from handpose.prediction import Prediction
 
 STILL_THERE = 0.45  # a tracked hand stays tracked while its score is at least this
 _SMALLEST_CROP_PX = 12.0
-_FOUND_WEIGHTS, _FOUND_BIAS = np.array([0.86, 1.23, 1.0]), -6.48  # of detector, presence, confidence
+_LEAST_CONFIDENCE = 0.15  # a joint less sure than this is aimed at where the fit puts it
+_FOUND_WEIGHTS, _FOUND_BIAS = np.array([1.32, 0.77, 1.05]), -3.43  # of detector, presence, confidence
 
 
 def crop_around(camera: Camera, joints_px: np.ndarray, otherwise: Crop) -> Crop:
     """Aim at joints (21, 2) [px]; where they are no hand (not finite, tiny, far larger than the picture), keep `otherwise`."""
-    extent = float(np.ptp(joints_px, axis=0).max())
-    sane = np.isfinite(joints_px).all() and _SMALLEST_CROP_PX / 2 < extent < 3 * max(camera.size_px)
+    left, top, right, bottom = box_of(joints_px)
+    sane = _SMALLEST_CROP_PX / 2 < max(right - left, bottom - top) < 3 * max(camera.size_px)
     return Crop.from_joints(camera, joints_px, otherwise.size) if sane else otherwise
+
+
+@njit(cache=True)
+def box_of(joints_px):
+    """Box of joints (21, 2): left, top, right, bottom [px]; not a number where one of them is none."""
+    low, high = joints_px[0].copy(), joints_px[0].copy()
+    for joint in joints_px:
+        for k in range(2):
+            if np.isnan(joint[k]):
+                return np.nan, np.nan, np.nan, np.nan
+            low[k], high[k] = min(low[k], joint[k]), max(high[k], joint[k])
+    return low[0], low[1], high[0], high[1]
+
+
+@njit(cache=True, error_model="numpy")
+def steadied(joints_px, confidence, fitted_mm, lens):
+    """Joints (21, 2) [px] as seen; unsure ones are taken from where the fit (21, 3) puts them."""
+    joints = joints_px.copy()
+    for j in range(len(joints)):
+        if confidence[j] < _LEAST_CONFIDENCE:
+            u, v = pixel_of(fitted_mm[j, 0], fitted_mm[j, 1], max(fitted_mm[j, 2], 1.0), lens)
+            joints[j, 0] = u if np.isfinite(u) else joints[j, 0]
+            joints[j, 1] = v if np.isfinite(v) else joints[j, 1]
+    return joints
 
 
 def hand_score(prediction: Prediction) -> float:
     """How sure it is that a crop shows a hand whose joints were found, 0..1: presence and the joints' confidence both have to be high."""
-    return float(np.sqrt(prediction.presence * prediction.confidence.mean()))
+    return math.sqrt(prediction.presence * float(prediction.confidence.mean()))
 
 
 def found_score(detector_score: float, prediction: Prediction) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from handpose.rotation import exp_so3, log_so3
 
@@ -17,7 +18,8 @@ class OneEuro:
     """
 
     def __init__(self, min_cutoff_hz, beta, derivative_hz: float = 1.0):
-        self.min_cutoff_hz, self.beta, self.derivative_hz = np.asarray(min_cutoff_hz), np.asarray(beta), derivative_hz
+        self.min_cutoff_hz, self.beta = np.array(min_cutoff_hz, float).ravel(), np.array(beta, float).ravel()
+        self.derivative_hz = derivative_hz
         self.reset()
 
     def reset(self) -> None:
@@ -29,17 +31,16 @@ class OneEuro:
 
     def __call__(self, value: np.ndarray, time_s: float) -> np.ndarray:
         """Filter the value of `time_s` [s]; a time that does not advance changes nothing."""
-        value = np.asarray(value, float)
+        value = np.array(value, float)
         if self._value is None:
             self._value, self._raw, self._speed, self._time_s = value, value, np.zeros_like(value), time_s
             return value
         dt = time_s - self._time_s
         if dt <= 0:
             return self._value
-        speed = (value - self._raw) / dt
-        self._speed = self._speed + _share(self.derivative_hz, dt) * (speed - self._speed)
-        cutoff = self.min_cutoff_hz + self.beta * np.abs(self._speed)
-        self._value = self._value + _share(cutoff, dt) * (value - self._value)
+        self._value, self._speed = _advanced(
+            value, self._value, self._raw, self._speed, self.min_cutoff_hz, self.beta, self.derivative_hz, dt
+        )
         self._raw, self._time_s = value, time_s
         return self._value
 
@@ -48,34 +49,28 @@ class PoseFilter:
     """Filter pose vectors (26,): depth more than the rest of the wrist, rotation on its own group, angles."""
 
     def __init__(self):
-        self._wrist = OneEuro((1.5, 1.5, 0.8), (0.010, 0.010, 0.006))  # Hz, Hz per mm/s
-        self._angles = OneEuro(1.5, 0.8)  # Hz, Hz per rad/s
-        self._turn = OneEuro(1.5, 0.8)
-        self._rotation = self._turned = None
+        cutoff_hz, beta = np.full(26, 1.5), np.full(26, 0.8)  # Hz, Hz per rad/s
+        cutoff_hz[:3], beta[:3] = (1.5, 1.5, 0.8), (0.010, 0.010, 0.006)  # Hz, Hz per mm/s
+        self._path = OneEuro(cutoff_hz, beta)
+        self.reset()
 
     def reset(self) -> None:
         """Forget the past."""
-        for one in (self._wrist, self._angles, self._turn):
-            one.reset()
-        self._rotation = self._turned = None
+        self._path.reset()
+        self._rotation: np.ndarray | None = None
+        self._turned = np.zeros(3)
 
     def __call__(self, vector: np.ndarray, time_s: float) -> np.ndarray:
-        """Filter the pose vector of `time_s` [s]."""
-        return np.concatenate(
-            [self._wrist(vector[:3], time_s), self._rotate(vector[3:6], time_s), self._angles(vector[6:], time_s)]
-        )
-
-    def _rotate(self, rotation_rad: np.ndarray, time_s: float) -> np.ndarray:
-        """Unroll the rotation into a path of small turns, filter how far along it is, and turn by what is still missing."""
-        now = exp_so3(rotation_rad)
-        if self._rotation is None:
-            self._rotation, self._turned = now, np.zeros(3)
-            self._turn(self._turned, time_s)
-            return rotation_rad
-        self._turned = self._turned + log_so3(now @ self._rotation.T)
+        """Filter the pose vector of `time_s` [s]: the rotation, unrolled into a path of small turns, by how far along that path it is."""
+        now, first = exp_so3(vector[3:6]), self._rotation is None
+        if self._rotation is not None:
+            self._turned = self._turned + log_so3(now @ self._rotation.T)
         self._rotation = now
-        behind = self._turned - self._turn(self._turned, time_s)
-        return log_so3(exp_so3(-behind) @ now)
+        path = np.array(vector, float)
+        path[3:6] = self._turned
+        filtered = self._path(path, time_s).copy()
+        filtered[3:6] = vector[3:6] if first else log_so3(exp_so3(filtered[3:6] - self._turned) @ now)
+        return filtered
 
 
 def lag_ms(one: OneEuro, speed: float, rate_hz: float = 30.0) -> float:
@@ -87,6 +82,21 @@ def lag_ms(one: OneEuro, speed: float, rate_hz: float = 30.0) -> float:
     return float(1000 * (times[-1] - filtered[-1] / speed))
 
 
-def _share(cutoff_hz, dt: float):
+@njit(cache=True)
+def _advanced(value, last, raw, speed, min_cutoff_hz, beta, derivative_hz, dt):
+    """Filtered value and speed after `dt` [s]; cutoff and beta are one for all, or one for each number."""
+    new_value, new_speed = np.empty(value.shape), np.empty(value.shape)
+    old = (value.ravel(), last.ravel(), raw.ravel(), speed.ravel())
+    values, speeds = new_value.reshape(-1), new_speed.reshape(-1)
+    for i in range(value.size):
+        now, before, seen, was = old[0][i], old[1][i], old[2][i], old[3][i]
+        speeds[i] = was + _share(derivative_hz, dt) * ((now - seen) / dt - was)
+        cutoff_hz = min_cutoff_hz[i % len(min_cutoff_hz)] + beta[i % len(beta)] * abs(speeds[i])
+        values[i] = before + _share(cutoff_hz, dt) * (now - before)
+    return new_value, new_speed
+
+
+@njit(cache=True)
+def _share(cutoff_hz, dt):
     """Weight of a new value in a low-pass filter."""
-    return 1 / (1 + 1 / (2 * np.pi * np.maximum(cutoff_hz, 1e-6) * dt))
+    return 1 / (1 + 1 / (2 * np.pi * max(cutoff_hz, 1e-6) * dt))

@@ -9,9 +9,10 @@ from handpose.crop import Crop
 from handpose.fit.fitter import HandFitter
 from handpose.fit.solver import Solution, Status
 from handpose.kinematics import forward_kinematics
+from handpose.lens import lens_of
 from handpose.prediction import Prediction
 from handpose.skeleton import Side, Skeleton
-from tracker.aim import crop_around, hand_score
+from tracker.aim import box_of, crop_around, hand_score, steadied
 from tracker.filters import OneEuro, PoseFilter
 from tracker.hand import State, TrackedHand
 from tracker.side import SideVote
@@ -20,7 +21,6 @@ HOLD_S = 0.5  # so long an unseen hand is carried on by its motion
 _PX_CUTOFF_HZ = 2.5
 _PX_BETA_HZ = 10.0  # per crop side per second
 _SMALLEST_CROP_PX = 12.0
-_LEAST_CONFIDENCE = 0.15  # a joint less sure than this is aimed at where the fit puts it
 _ASK_SIDE_EVERY = 6  # frames
 
 
@@ -58,13 +58,14 @@ class Track:
             self._carry_on(time_s)
             return
         self._filter(self._solution, time_s)
-        self._filter_px.beta = np.asarray(_PX_BETA_HZ / max(crop.side_px, _SMALLEST_CROP_PX))
+        self._filter_px.beta[:] = _PX_BETA_HZ / max(crop.side_px, _SMALLEST_CROP_PX)
         if time_s - self.last_seen_s > HOLD_S / 2:
             self._filter_px.reset()
         self.joints_px = self._filter_px(prediction.joints_px, time_s)
         self.state, self.last_seen_s = State.TRACKED, time_s
         self.n_seen += 1
-        self.crop = self._next_crop(prediction, self._solution)
+        aim = steadied(prediction.joints_px, prediction.confidence, self._solution.joints_mm, lens_of(self.camera))
+        self.crop = crop_around(self.camera, aim, self.crop)
 
     def miss(self, time_s: float) -> None:
         """Carry the hand on through a frame that does not show it."""
@@ -115,13 +116,6 @@ class Track:
         self._vector = self._filter_pose(solution.vector, time_s)
         self._joints_mm = forward_kinematics(self._skeletons[self._fitted_side], self._vector)
 
-    def _next_crop(self, prediction: Prediction, solution: Solution) -> Crop:
-        """Aim at the joints as seen; unsure ones are taken from the fit."""
-        fitted = self.camera.project(np.maximum(solution.joints_mm, (-np.inf, -np.inf, 1.0)))
-        unsure = prediction.confidence < _LEAST_CONFIDENCE
-        joints = np.where(unsure[:, None] & np.isfinite(fitted), fitted, prediction.joints_px)
-        return crop_around(self.camera, joints, self.crop)
-
     def _in_picture(self) -> bool:
-        low, high = self.joints_px.min(0), self.joints_px.max(0)
-        return bool((high > 0).all() and (low < self.camera.size_px).all())
+        left, top, right, bottom = box_of(self.joints_px)
+        return right > 0 and bottom > 0 and left < self.camera.size_px[0] and top < self.camera.size_px[1]

@@ -9,10 +9,12 @@ import numpy as np
 
 from handpose.camera import Camera
 from handpose.crop import Crop
-from handpose.fit.energy import SIGMA_3D_MM, Problem
-from handpose.fit.initialise import first_pose, palm_rotation, translation, with_own_bones
+from handpose.fit.energy import Problem
+from handpose.fit.initialise import first_pose, palm_rotation, translation
+from handpose.fit.observe import observe
 from handpose.fit.solver import Solution, Status, energy_of, solution_at, solve
 from handpose.kinematics import forward_kinematics
+from handpose.lens import lens_of
 from handpose.prediction import Prediction
 from handpose.rotation import log_so3
 from handpose.skeleton import Skeleton
@@ -24,12 +26,7 @@ _FIRST_CHANGE = np.concatenate([np.full(3, 400.0), np.full(3, 1.5), np.full(20, 
 _UNSEEN = np.concatenate([[0, 0, 450.0], np.zeros(23)])  # a flat hand before the camera, as in the paper
 _VELOCITY_KEPT = 0.6  # a hand tends to stop
 _LONGEST_GAP_S = 0.5
-_LEAST_CONFIDENCE = 0.05
-_LEAST_SIGMA = 0.004  # of the hand's size in the picture: labels are no better
-_LEAST_JOINTS = 3  # fewer do not place a hand
 _DEPTHS_MM = (50.0, 3000.0)
-_FARTHEST_RAY = 5.0  # on the plane z = 1, 79 degrees off the axis: beyond it no lens model holds
-_FARTHEST_JOINT = 10.0  # in |W-M0|: no hand is so large
 # Predictions whose errors are as expected leave an energy of 25, of 41 in one frame of a hundred.
 _DOUBTFUL_ENERGY = 60.0
 _DOUBTFUL_FRAMES = 3  # a fit that explains so many frames badly is compared with one begun anew
@@ -41,7 +38,7 @@ class HandFitter:
 
     def __init__(self, skeleton: Skeleton, camera: Camera):
         self.skeleton, self.camera = skeleton, camera
-        self._pinhole = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
+        self._lens, self._lengths = lens_of(camera), skeleton.bone_lengths_mm
         self.reset()
 
     def reset(self) -> None:
@@ -59,12 +56,14 @@ class HandFitter:
             return self.predict(time_s)
         if self._last is None:
             return self._begin(frame, time_s)
-        dt = float(np.clip(time_s - self._time_s, 1e-3, _LONGEST_GAP_S))
+        dt = min(max(time_s - self._time_s, 1e-3), _LONGEST_GAP_S)
         expected = self._last.vector + self._velocity * dt
         problem = replace(frame, expected=expected, weight_temporal=1 / (_CHANGE * dt))
-        start = self._best_start(problem, expected)
-        problem = replace(problem, expected=_same_turn(expected, start))
-        solution = self._sane(solve(self.skeleton, problem, start))
+        solution = solve(self.skeleton, problem, expected, start_below=_DOUBTFUL_ENERGY)
+        if solution.status is Status.START_REFUSED:
+            start = self._best_start(problem, expected)
+            solution = solve(self.skeleton, replace(problem, expected=_same_turn(expected, start)), start)
+        solution = self._sane(solution)
         if solution.status is Status.FAILED:
             return self.predict(time_s)
         self._doubtful = self._doubtful + 1 if solution.energy > _DOUBTFUL_ENERGY else 0
@@ -93,24 +92,8 @@ class HandFitter:
 
     def observe(self, prediction: Prediction, crop: Crop) -> Problem | None:
         """Turn a prediction into the fit's terms, without a motion; None where it does not place a hand."""
-        rel, sigma, confidence = prediction.joints_rel, prediction.sigma_px, prediction.confidence
-        if not (np.abs(rel) < _FARTHEST_JOINT).all():  # also where it is not a number
-            return None
-        with np.errstate(all="ignore"):
-            rays = self.camera.rays(prediction.joints_px)[:, :2]
-            seen = (np.abs(rays) < _FARTHEST_RAY).all(-1) & (sigma < np.inf) & (confidence <= 1)
-        seen &= confidence >= _LEAST_CONFIDENCE
-        if seen.sum() < _LEAST_JOINTS:
-            return None
-        observed = np.where(seen[:, None], rays, 0.0) * self._pinhole[:2] + self._pinhole[2:]
-        size = float(np.ptp(observed[seen], axis=0).max())
-        sigma = np.maximum(np.where(seen, sigma, 1.0), max(_LEAST_SIGMA * size, 0.3))
-        confidence = np.where(seen, confidence, 0.0)
-        trust = np.where(seen, np.sqrt(np.clip(confidence, 0.1, 1)), 0.3)
-        relative = with_own_bones(self.skeleton, rel @ crop.camera_from_crop.T)
-        return Problem(
-            self._pinhole, observed, confidence / sigma, relative, trust / SIGMA_3D_MM, _UNSEEN, 1 / _FIRST_CHANGE
-        )
+        terms = observe(prediction, crop, self._lengths, self._lens)
+        return None if terms is None else Problem(self._lens[:4], *terms, _UNSEEN, 1 / _FIRST_CHANGE)
 
     def _begin(self, frame: Problem, time_s: float) -> Solution:
         """Fit the first frame."""
@@ -119,7 +102,7 @@ class HandFitter:
 
     def _first(self, frame: Problem) -> Solution | None:
         """Fit a frame by itself, or None where that fails."""
-        start = first_pose(self.skeleton, self._pinhole, frame.relative_mm, frame.observed_px, frame.weight_2d)
+        start = first_pose(self.skeleton, self._lens[:4], frame.relative_mm, frame.observed_px, frame.weight_2d)
         if start is None or not np.isfinite(start).all():
             return None
         solution = self._sane(solve(self.skeleton, replace(frame, expected=start), start, FIRST_STEPS))
@@ -146,15 +129,13 @@ class HandFitter:
         return solution_at(self.skeleton, vector, solution.energy, solution.steps, solution.status, solution.covariance)
 
     def _best_start(self, problem: Problem, expected: np.ndarray) -> np.ndarray:
-        """Begin from where the motion leads, or, where that explains the frame badly, from the palm that RegNet sees now if that is better."""
-        if energy_of(self.skeleton, problem, expected)[0] < _DOUBTFUL_ENERGY:
-            return expected
+        """Where the motion leads explains the frame badly: begin there, or from the palm that RegNet sees now if that is better."""
         renewed = expected.copy()
         renewed[3:6] = log_so3(palm_rotation(self.skeleton, problem.relative_mm))
         renewed = _same_turn(renewed, expected)
         renewed[:3] = 0
         place = translation(
-            self._pinhole, forward_kinematics(self.skeleton, renewed), problem.observed_px, problem.weight_2d
+            self._lens[:4], forward_kinematics(self.skeleton, renewed), problem.observed_px, problem.weight_2d
         )
         renewed[:3] = expected[:3] if place is None else place
         starts = [expected, renewed]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from handpose.kinematics import forward_kinematics
 from handpose.rotation import log_so3
@@ -12,12 +13,13 @@ _PALM = np.array([0, *BASES])  # joints that hardly move against one another
 _DEPTHS_MM = (60.0, 3000.0)
 
 
-def with_own_bones(skeleton: Skeleton, joints: np.ndarray) -> np.ndarray:
-    """Give relative joints (21, 3) the skeleton's bone lengths, keeping each bone's direction: joints minus wrist (21, 3) [mm]."""
-    bones = joints[1:] - joints[PARENTS[1:]]
-    bones = bones * (skeleton.bone_lengths_mm[1:] / (np.linalg.norm(bones, axis=-1) + 1e-9))[:, None]
+@njit(cache=True)
+def with_bone_lengths(joints, lengths_mm):
+    """Give joints (21, 3) bones of `lengths_mm` (21,), keeping each bone's direction: joints minus wrist (21, 3) [mm]."""
     relative = np.zeros((N_JOINTS, 3))
-    relative[1:] = bones.reshape(5, 4, 3).cumsum(1).reshape(-1, 3)  # five chains from the wrist
+    for joint in range(1, N_JOINTS):
+        bone = joints[joint] - joints[PARENTS[joint]]
+        relative[joint] = relative[PARENTS[joint]] + bone * (lengths_mm[joint] / (np.sqrt(np.sum(bone * bone)) + 1e-9))
     return relative
 
 

@@ -14,7 +14,7 @@ from handpose.skeleton import ANGLE_LIMITS_RAD, Skeleton
 
 MAX_STEPS = 5
 _DAMPING, _LESS, _MORE = 1e-3, 0.2, 6.0
-_CONVERGED = 1e-6  # relative fall of the energy
+_SETTLED = 1e-6  # relative fall of the energy
 
 
 class Status(Enum):
@@ -23,6 +23,7 @@ class Status(Enum):
     CONVERGED = "the energy falls no more"
     STEPS_USED = "the steps allowed were used; the pose is the best so far"
     NOTHING_SEEN = "no joint was seen: the pose is where the motion leads"
+    START_REFUSED = "the start explains too little to begin there: the pose is the start"
     FAILED = "the input was not finite or the matrix not positive: the pose is the start"
 
 
@@ -39,21 +40,21 @@ class Solution:
     sigma_mm: np.ndarray
 
 
-def solve(skeleton: Skeleton, problem: Problem, start: np.ndarray, max_steps: int = MAX_STEPS) -> Solution:
-    """Minimise the energy from `start` (26,)."""
-    arrays = _arrays(skeleton, problem)
+_STATUS = (Status.STEPS_USED, Status.CONVERGED, Status.START_REFUSED, Status.FAILED, Status.NOTHING_SEEN)
+_STEPS_USED, _CONVERGED, _START_REFUSED, _FAILED, _NOTHING_SEEN = range(5)
+
+
+def solve(
+    skeleton: Skeleton, problem: Problem, start: np.ndarray, max_steps: int = MAX_STEPS, start_below: float = np.inf
+) -> Solution:
+    """Minimise the energy from `start` (26,), unless it is not below `start_below` there."""
     if not np.isfinite(start).all():
         safe = np.nan_to_num(start, nan=0.0, posinf=0.0, neginf=0.0)
         return solution_at(skeleton, safe, np.inf, 0, Status.FAILED, np.eye(26) * 1e6)
-    vector, energy, steps, code, matrix = _minimise(*arrays, np.array(start, float), max_steps)  # type: ignore[call-arg]
-    status = Status.CONVERGED if code == 1 else Status.STEPS_USED if code == 0 else Status.FAILED
-    if not problem.weight_2d.any() and not problem.weight_3d.any():
-        status = Status.NOTHING_SEEN
-    try:
-        covariance = np.linalg.inv(matrix)
-    except np.linalg.LinAlgError:
-        covariance = np.eye(26) * 1e6
-    return solution_at(skeleton, vector, energy, steps, status, covariance)
+    vector, energy, steps, code, *rest = _solve(  # type: ignore[call-arg]
+        *_arrays(skeleton, problem), np.array(start, float), max_steps, start_below
+    )
+    return Solution(vector, energy, steps, _STATUS[code], *rest)
 
 
 def energy_of(skeleton: Skeleton, problem: Problem, vector: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -64,12 +65,21 @@ def energy_of(skeleton: Skeleton, problem: Problem, vector: np.ndarray) -> tuple
 @njit(cache=True)
 def sigma_of_joints(joints, jacobian, covariance):
     """Standard deviation of joints (21, 2): across the line of sight (one direction of two) and along it [mm]."""
-    sigma = np.empty((len(joints), 2))
+    sigma, columns, spread = np.empty((len(joints), 2)), np.arange(10), np.empty(3)
     for j in range(len(joints)):
-        spread = jacobian[j] @ covariance @ jacobian[j].T
+        _columns_of(j, columns)
         ray = joints[j] / (np.sqrt(np.sum(joints[j] * joints[j])) + 1e-9)
-        along = ray @ spread @ ray
-        sigma[j, 0] = np.sqrt(max((spread[0, 0] + spread[1, 1] + spread[2, 2] - along) / 2, 0.0))
+        total = along = 0.0
+        for a in columns:
+            spread[:] = 0.0
+            for b in columns:
+                for k in range(3):
+                    spread[k] += covariance[a, b] * jacobian[j, k, b]
+            turned = ray[0] * spread[0] + ray[1] * spread[1] + ray[2] * spread[2]
+            for k in range(3):
+                total += jacobian[j, k, a] * spread[k]
+                along += jacobian[j, k, a] * ray[k] * turned
+        sigma[j, 0] = np.sqrt(max((total - along) / 2, 0.0))
         sigma[j, 1] = np.sqrt(max(along, 0.0))
     return sigma
 
@@ -91,6 +101,13 @@ def _arrays(skeleton: Skeleton, problem: Problem) -> tuple[np.ndarray, ...]:
 
 
 @njit(cache=True)
+def _columns_of(joint, columns):
+    """A joint moves with the wrist and with its own finger: 10 of the 26 parameters, of which the last four are set."""
+    for a in range(4):
+        columns[6 + a] = 6 + 4 * (max(joint - 1, 0) // 4) + a
+
+
+@njit(cache=True)
 def _add(gradient, matrix, error, row, columns, scale):
     """Take one error with its derivative by `columns`, in rising order, into the normal equations' lower half."""
     for a in range(len(columns)):
@@ -109,9 +126,7 @@ def _normal_equations(
     energy, gradient, matrix = 0.0, np.zeros(26), np.zeros((26, 26))
     rows, errors, columns = np.zeros((3, 10)), np.zeros(3), np.arange(10)
     for j in range(21):
-        # A joint moves with the wrist and with its own finger: 10 of the 26 parameters.
-        for a in range(4):
-            columns[6 + a] = 6 + 4 * (max(j - 1, 0) // 4) + a
+        _columns_of(j, columns)
         if weight_2d[j] > 0:
             x, y, z = joints[j, 0], joints[j, 1], max(joints[j, 2], MIN_DEPTH_MM)
             for k in range(2):
@@ -154,23 +169,33 @@ def _normal_equations(
 
 
 @njit(cache=True)
-def _descend(matrix, gradient, damping):
-    """Solve (matrix + damping diag(matrix)) step = -gradient by Cholesky; False where the matrix is not positive."""
-    n = len(gradient)
-    lower, step = np.zeros((n, n)), np.empty(n)
+def _cholesky(matrix, damping, ridge):
+    """Lower factor of matrix + damping diag(matrix) + ridge; False where that is not positive."""
+    n = len(matrix)
+    lower = np.zeros((n, n))
     for i in range(n):
         for k in range(i + 1):
             total = matrix[i, k]
             if i == k:
-                total += damping * matrix[i, i] + 1e-12
+                total += damping * matrix[i, i] + ridge
             for m in range(k):
                 total -= lower[i, m] * lower[k, m]
             if i == k:
-                if total <= 0:
-                    return step, False
+                if not total > 0:
+                    return lower, False
                 lower[i, i] = np.sqrt(total)
             else:
                 lower[i, k] = total / lower[k, k]
+    return lower, True
+
+
+@njit(cache=True)
+def _descend(matrix, gradient, damping):
+    """Solve (matrix + damping diag(matrix)) step = -gradient; False where the matrix is not positive."""
+    lower, good = _cholesky(matrix, damping, 1e-12)
+    n, step = len(gradient), np.empty(len(gradient))
+    if not good:
+        return step, False
     for i in range(n):
         total = -gradient[i]
         for m in range(i):
@@ -185,20 +210,53 @@ def _descend(matrix, gradient, damping):
 
 
 @njit(cache=True)
+def covariance_of(matrix):
+    """Inverse of a positive matrix; a very wide covariance where it is not positive."""
+    lower, good = _cholesky(matrix, 0.0, 0.0)
+    n = len(matrix)
+    if not good:
+        return np.eye(n) * 1e6
+    root, inverse = np.zeros((n, n)), np.zeros((n, n))  # root: the inverse of the factor
+    for i in range(n):
+        root[i, i] = 1 / lower[i, i]
+        for m in range(i):
+            for k in range(m + 1):
+                root[i, k] -= lower[i, m] * root[m, k] / lower[i, i]
+    for m in range(n):
+        for i in range(m + 1):
+            for k in range(m + 1):
+                inverse[i, k] += root[m, i] * root[m, k]
+    return inverse
+
+
+@njit(cache=True)
 def _minimise(
-    offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, vector, max_steps
+    offsets,
+    axes,
+    pinhole,
+    observed,
+    weight_2d,
+    relative,
+    weight_3d,
+    expected,
+    weight_temporal,
+    vector,
+    max_steps,
+    start_below,
 ):
-    """Levenberg-Marquardt; code 1 converged, 0 steps used up, -1 failed."""
+    """Levenberg-Marquardt: pose, energy, steps, how it ended, matrix."""
     damping = _DAMPING
     energy, gradient, matrix = _normal_equations(
         offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, vector
     )
+    if start_below < np.inf and not energy < start_below:
+        return vector, energy, 0, _START_REFUSED, matrix
     if not np.isfinite(energy):
-        return vector, energy, 0, -1, np.zeros((26, 26))
+        return vector, energy, 0, _FAILED, np.zeros((26, 26))
     for step_number in range(max_steps):
         step, good = _descend(matrix, gradient, damping)
         if not good:
-            return vector, energy, step_number, -1, matrix
+            return vector, energy, step_number, _FAILED, matrix
         trial = vector + step
         trial_energy, trial_gradient, trial_matrix = _normal_equations(
             offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, trial
@@ -207,10 +265,36 @@ def _minimise(
             fall = energy - trial_energy
             vector, energy, gradient, matrix = trial, trial_energy, trial_gradient, trial_matrix
             damping *= _LESS
-            if fall <= _CONVERGED * energy:
-                return vector, energy, step_number + 1, 1, matrix
+            if fall <= _SETTLED * energy:
+                return vector, energy, step_number + 1, _CONVERGED, matrix
         else:
             damping *= _MORE
             if damping > 1e8 or np.max(np.abs(step)) < 1e-9:
-                return vector, energy, step_number + 1, 1, matrix
-    return vector, energy, max_steps, 0, matrix
+                return vector, energy, step_number + 1, _CONVERGED, matrix
+    return vector, energy, max_steps, _STEPS_USED, matrix
+
+
+@njit(cache=True)
+def _solve(
+    offsets,
+    axes,
+    pinhole,
+    observed,
+    weight_2d,
+    relative,
+    weight_3d,
+    expected,
+    weight_temporal,
+    vector,
+    max_steps,
+    start_below,
+):
+    """Minimise, and say what the pose found and its covariance mean: the numbers of a `Solution`."""
+    vector, energy, steps, code, matrix = _minimise(
+        offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, vector, max_steps, start_below
+    )  # fmt: skip
+    if not (np.any(weight_2d != 0) or np.any(weight_3d != 0)):
+        code = _NOTHING_SEEN
+    covariance = covariance_of(matrix)
+    joints, jacobian = fk_and_jacobian(offsets, axes, vector)
+    return vector, energy, steps, code, covariance, joints, sigma_of_joints(joints, jacobian, covariance)
