@@ -21,8 +21,11 @@ TRAIN = [
     "tf2onnx>=1.16.1",
     "array-record>=0.8.1; sys_platform != 'win32'",  # shards of datasets; has no wheel for Windows
     "grain>=0.2.14",  # hands shards to Keras
+    "matplotlib>=3.9",  # the PCK plot of a report
+    "tensorboardX>=2.6",  # TensorFlow no longer brings a writer of its logs
+    "ai-edge-litert>=2.1",  # runs exported LiteRT files
 ]
-DEV = ["pytest>=8", "hypothesis>=6.100", "ruff>=0.9", "mypy>=1.14", "pip-tools>=7.4", "build>=1.2"]
+DEV = ["jax>=0.5", "pytest>=8", "hypothesis>=6.100", "ruff>=0.9", "mypy>=1.14", "pip-tools>=7.4", "build>=1.2"]
 
 setup(
     name="ganerated-hands",
@@ -41,6 +44,8 @@ setup(
     extras_require={
         "gpu": ["onnxruntime-gpu>=1.20"],
         "train": TRAIN,
+        "cluster": ["ray>=2.40"],
+        "inception": ["torchmetrics[image]>=1.4"],
         "dev": DEV,
     },
     entry_points={

@@ -3,6 +3,7 @@
 python datasets/prepare.py --i A B --mix 0.6,0.4 --o shards [--n N] [--workers 2]
 
 Every hand is cut as training would cut it. The same command goes on where one was stopped; the same settings give the same records.
+On several machines: --address of a Ray cluster whose machines all see the folders under the same paths.
 """
 
 from __future__ import annotations
@@ -12,19 +13,22 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from handpose import cluster
 from handpose.errors import HandposeError
 from handpose.training.options import parse_mix
 from handpose.training.run_dir import atomic_write
@@ -71,10 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--split", choices=("train", "held_out", "all"), default="train", help="side of the datasets' splits")
     add("--seed", type=int, default=0)
     add("--per-shard", type=int, metavar="N", help="hands in a shard (default: 1000, more where there are very many)")
-    add("--workers", type=int, default=os.cpu_count() or 1)
+    cluster.add_arguments(parser)
     args = parser.parse_args(arguments)
     try:
-        prepare(settings_of(args), args.o, args.workers)
+        prepare(settings_of(args), args.o, args.workers, args.address)
     except HandposeError as error:
         print(f"prepare: {error}", file=sys.stderr)
         return 1
@@ -98,8 +102,11 @@ def settings_of(args: argparse.Namespace) -> Settings:
     return Settings(sources, hands, counts, split, per_shard, args.seed)
 
 
-def prepare(settings: Settings, folder: Path, workers: int) -> None:
-    """Write the shards that are not there yet. Raises HandposeError where the folder holds others, or where a picture cannot be read."""
+def prepare(settings: Settings, folder: Path, workers: int | None = None, address: str | None = None) -> None:
+    """Write the shards that are not there yet, by processes of this machine or on the cluster at `address`.
+
+    Raises HandposeError where the folder holds others, where a picture cannot be read, and as `map_jobs` does.
+    """
     rows = settings.rows()
     parts = {f"{number:05d}.arrayrecord": number for number in range(-(-len(rows) // settings.per_shard))}
     manifest = _begin(settings, folder, len(parts))
@@ -112,7 +119,7 @@ def prepare(settings: Settings, folder: Path, workers: int) -> None:
     while pending:
         left = len(pending)
         try:
-            _work_off(pending, settings, folder, workers, manifest)
+            _work_off(pending, settings, folder, workers, address, manifest)
         except BrokenProcessPool:
             deaths = deaths + 1 if len(pending) == left else 1
             if deaths == _DEATHS:
@@ -120,6 +127,8 @@ def prepare(settings: Settings, folder: Path, workers: int) -> None:
                     f"{folder}: workers die; try fewer --workers or look at the memory, the same command goes on"
                 ) from None
             print("a worker died: its shard is begun anew", file=sys.stderr)
+    for leftover in folder.glob("*.tmp"):  # of workers that died
+        leftover.unlink()
     written, passed_over = (sum(entry[key] for entry in manifest["shards"].values()) for key in ("records", "empty"))
     size = sum(entry["bytes"] for entry in manifest["shards"].values()) / 1e6
     print(f"{folder}: {written} hands in {len(parts)} shards, {size:.0f} MB")
@@ -129,7 +138,7 @@ def prepare(settings: Settings, folder: Path, workers: int) -> None:
 
 def write_shard(path: Path, rows: np.ndarray, settings: Settings) -> dict[str, int]:
     """Write the shard of `rows` (N, 2), under another name until it is whole; give its records, bytes and samples passed over."""
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_suffix(f".{socket.gethostname()}-{os.getpid()}.tmp")  # one given up for dead may write still
     module = shards.array_record().array_record_module
     writer = module.ArrayRecordWriter(str(temporary), "group_size:1,uncompressed")  # pictures are compressed already
     written = 0
@@ -149,20 +158,36 @@ def write_shard(path: Path, rows: np.ndarray, settings: Settings) -> dict[str, i
     return {"records": written, "empty": len(rows) - written, "bytes": path.stat().st_size}
 
 
-def _work_off(pending: dict, settings: Settings, folder: Path, workers: int, manifest: dict[str, Any]) -> None:
+def _work_off(
+    pending: dict, settings: Settings, folder: Path, workers: int | None, address: str | None, manifest: dict[str, Any]
+) -> None:
     """Have the pending shards written, noting each as it is done."""
     from tqdm import tqdm
 
-    context = multiprocessing.get_context("spawn")
+    work, jobs = partial(_write_named, folder.resolve(), settings), list(pending.items())
+    finished = cluster.map_jobs(work, jobs, address, workers) if address else _map_here(work, jobs, workers)
     bar = tqdm(total=manifest["count"], initial=len(manifest["shards"]), unit="shard", dynamic_ncols=True)
-    with bar, ProcessPoolExecutor(min(workers, len(pending)), context, _begin_worker) as pool:
-        tasks = {pool.submit(write_shard, folder / name, rows, settings): name for name, rows in pending.items()}
+    with bar, closing(finished):
+        for (name, _), entry in finished:
+            manifest["shards"][name] = entry
+            _note(folder, manifest)
+            del pending[name]
+            bar.update()
+
+
+def _write_named(folder: Path, settings: Settings, job: tuple[str, np.ndarray]) -> dict[str, int]:
+    name, rows = job
+    return write_shard(folder / name, rows, settings)
+
+
+def _map_here(work: Callable, jobs: list, workers: int | None) -> Generator[tuple[Any, Any]]:
+    """Do jobs by processes of this machine; give each with its result as it is done."""
+    workers = min(workers or os.cpu_count() or 1, len(jobs))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin_worker) as pool:
+        tasks = {pool.submit(work, job): job for job in jobs}
         try:
             for task in as_completed(tasks):
-                manifest["shards"][tasks[task]] = task.result()
-                _note(folder, manifest)
-                del pending[tasks[task]]
-                bar.update()
+                yield tasks[task], task.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -229,4 +254,6 @@ def _counts(hands: Sequence[int], mix: Sequence[float], n: int | None) -> list[i
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    import prepare as script  # by a name under which the workers of a cluster find it too
+
+    sys.exit(script.main())

@@ -1,8 +1,13 @@
-"""The gradient step of networks that call one another, the one place where the TensorFlow and JAX backends differ."""
+"""The gradient step of networks that call one another, the one place where the TensorFlow and JAX backends differ.
+
+Inside `handpose.training.distribute.over` each device gets its part of the batch. Losses are means over pictures, and no network here mixes
+pictures, so the mean over the devices is what one device would compute.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import keras
 import numpy as np
@@ -40,14 +45,29 @@ def _tensorflow_step(networks, trained, losses, optimizer):
     import tensorflow as tf
 
     variables = [v for name in trained for v in networks[name].trainable_variables]
+    strategy = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
+    devices = strategy.num_replicas_in_sync if strategy else 1
+
+    def update(batch):
+        with tf.GradientTape() as tape:
+            values, pictures = losses(lambda name, x: networks[name](x, training=True), batch)
+            scaled = optimizer.scale_loss(values["loss"]) / devices  # gradients are summed over the devices
+        optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables, strict=True))
+        return values, pictures
+
+    def on_each(batch):
+        context = tf.distribute.get_replica_context()
+        number = context.replica_id_in_sync_group
+        part = {name: tf.reshape(array, (devices, -1, *array.shape[1:]))[number] for name, array in batch.items()}
+        values, pictures = update(part)
+        return context.all_reduce("MEAN", values), {name: context.all_gather(p, 0) for name, p in pictures.items()}
 
     @tf.function(reduce_retracing=True)
     def compiled(batch):
-        with tf.GradientTape() as tape:
-            values, pictures = losses(lambda name, x: networks[name](x, training=True), batch)
-            scaled = optimizer.scale_loss(values["loss"])
-        optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables, strict=True))
-        return values, pictures
+        if strategy is None:
+            return update(batch)
+        found = strategy.run(on_each, (batch,))
+        return tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], found)
 
     return compiled
 
@@ -55,7 +75,16 @@ def _tensorflow_step(networks, trained, losses, optimizer):
 def _jax_step(networks, trained, losses, optimizer):
     import jax
 
-    def forward(weights, others, batch):
+    distribution = keras.distribution.distribution()
+    everywhere = distribution and jax.sharding.NamedSharding(
+        distribution.device_mesh.backend_mesh, jax.sharding.PartitionSpec()
+    )
+
+    def shared_out(array: np.ndarray):
+        layout = distribution.get_data_layout(array.shape).backend_layout
+        return jax.make_array_from_callback(array.shape, layout, lambda part: array[part])
+
+    def forward(weights, others, slots, batch):
         everything = {**others, **dict(zip(trained, weights, strict=True))}
 
         def call(name, x):
@@ -63,16 +92,18 @@ def _jax_step(networks, trained, losses, optimizer):
             return model.stateless_call(everything[name], model.non_trainable_variables, x, training=True)[0]
 
         values, pictures = losses(call, batch)
-        return values["loss"], (values, pictures)
+        with keras.StatelessScope(state_mapping=list(zip(optimizer.variables, slots, strict=True))):
+            return optimizer.scale_loss(values["loss"]), (values, pictures)
 
-    @jax.jit
+    @partial(jax.jit, out_shardings=everywhere)
     def compiled(weights, others, slots, batch):
-        (_, aux), gradients = jax.value_and_grad(forward, has_aux=True)(weights, others, batch)
+        (_, aux), gradients = jax.value_and_grad(forward, has_aux=True)(weights, others, slots, batch)
         flat, tree = jax.tree.flatten(weights)
         flat, slots = optimizer.stateless_apply(slots, jax.tree.leaves(gradients), flat)
         return aux, jax.tree.unflatten(tree, flat), slots
 
     def step(batch):
+        batch = {name: shared_out(array) for name, array in batch.items()} if distribution else batch
         others = {name: [v.value for v in model.trainable_variables] for name, model in networks.items()}
         weights = [others.pop(name) for name in trained]  # a list: JAX would sort the names of a dict
         slots = [v.value for v in optimizer.variables]

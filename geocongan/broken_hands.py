@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 
-from geocongan.prepare import MARGIN
 from handpose.camera import Camera
 from handpose.crop import MARGIN as CROP_MARGIN
 from handpose.errors import HandposeError
@@ -24,6 +23,7 @@ from handpose.synthesis.mesh import FOREARM, HandMesh
 from handpose.synthesis.rasterise import rasterise
 from handpose.synthesis.sampler import RenderSampler
 from handpose.synthesis.tight import render_tight
+from handpose.synthesis.translated import MARGIN
 
 Break = Literal["missing", "extra", "shortened"]
 BREAKS: tuple[Break, ...] = ("missing", "extra", "shortened")

@@ -14,13 +14,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from geocongan.prepare import JOINTS_NAME, MARGIN, on_white, prepared
+from geocongan.prepare import JOINTS_NAME
 from handpose.crop import MARGIN as CROP_MARGIN
+from handpose.crop import Crop
 from handpose.data import open_dataset, real_hands
+from handpose.data.sample import Sample
+from handpose.data.synth_hands import CHROMA, COLOUR_CAMERA
 from handpose.errors import HandposeError
-from handpose.synthesis.compose import Window
-from handpose.synthesis.foreground import CANVAS, straight
+from handpose.synthesis.foreground import CANVAS, premultiplied, straight
 from handpose.synthesis.sampler import RenderSampler
+from handpose.synthesis.translated import MARGIN, crop_window, on_white
 
 RENDER = "render"
 _CANDIDATES = 6000  # drawn hands among which each photograph's pose is looked for
@@ -52,7 +55,7 @@ class RenderedSide:
         """Give hand `index`: RGBA (S, S, 4), colour not weighted, and its joints (21, 2) [px]."""
         number = index if self.numbers is None else int(self.numbers[index % len(self.numbers)])
         hand = self.sampler.rendered(number)
-        window = Window.of(hand, self.size, scale=MARGIN / CROP_MARGIN)
+        window = crop_window(hand, self.size)
         return straight(window.warp(hand.rgba, self.size)), window.points(hand.joints_px)
 
 
@@ -78,13 +81,13 @@ class PhotographedSide:
             sample = self.frames[index]
             mask = sample.mask
             assert mask is not None  # prepared frames have theirs
-            picture = np.dstack([sample.image, mask])
-            self._kept[index] = cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA)
+            picture = premultiplied(sample.image, mask)  # or its ground would be mixed into the rim
+            self._kept[index] = straight(cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA))
         return self._kept[index]
 
 
 class LabelledSide:
-    """Rendered hands from a folder with joints and masks (SynthHands, or our renders), cut out as photographs are."""
+    """Rendered hands of SynthHands, or of a folder of `handpose render`."""
 
     def __init__(self, folder: Path, size: int):
         self.size, self.dataset = size, open_dataset(folder)
@@ -92,10 +95,32 @@ class LabelledSide:
     def picture(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Give hand `index`: RGBA (S, S, 4) and its joints (21, 2) [px]. Raises HandposeError for a hand that cannot be cut out."""
         sample = self.dataset[index % len(self.dataset)]
-        picture, joints_px, _ = prepared(sample, self.size)
-        if joints_px is None:
-            raise HandposeError(f"{sample.name}: a hand to translate needs all its joints")
-        return picture, joints_px
+        crop = Crop.from_joints(COLOUR_CAMERA, sample.joints_px, self.size, MARGIN)
+        return cut(crop, before_chroma(sample)), crop.to_crop(sample.joints_px)
+
+
+def before_chroma(sample: Sample) -> np.ndarray:
+    """Take a hand of the SynthHands layout off its green: the picture (480, 640, 4), colour premultiplied by alpha.
+
+    Raises HandposeError for another kind of sample.
+    """
+    mask = sample.mask
+    if sample.joints_mm is None or mask is None or sample.side != "left" or sample.camera != COLOUR_CAMERA:
+        raise HandposeError(
+            f"{sample.name}: translation needs left hands with 3D joints and masks, as SynthHands and handpose render have"
+        )
+    if set(np.unique(mask)) <= {0, 255}:  # of the release, keyed: the outermost pixels are half green
+        mask = cv2.erode(mask, np.ones((3, 3), np.uint8))
+    share = mask[..., None].astype(np.float32) / 255
+    weighted = np.clip(np.round(sample.image - (1 - share) * np.array(CHROMA, np.float32)), 0, 255 * share)
+    return np.dstack([weighted.astype(np.uint8), mask])
+
+
+def cut(crop: Crop, picture: np.ndarray) -> np.ndarray:
+    """Cut a crop out of a premultiplied picture (H, W, 4) as translators see it: (S, S, 4), colour not weighted."""
+    cover = crop.warp(np.repeat(picture[..., 3:], 3, -1))[..., :1]
+    colour = np.minimum(crop.warp(np.ascontiguousarray(picture[..., :3])), cover)
+    return straight(np.concatenate([colour, cover], axis=-1))
 
 
 class DomainBatches:
@@ -129,7 +154,8 @@ def moved(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     size = picture.shape[0]
     matrix = cv2.getRotationMatrix2D(((size - 1) / 2,) * 2, rng.uniform(-20, 20), np.exp(rng.uniform(-0.12, 0.12)))
     matrix[:, 2] += rng.uniform(-0.05, 0.05, 2) * size
-    return cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR)
+    weighted = premultiplied(picture[..., :3], picture[..., 3])
+    return straight(cv2.warpAffine(weighted, matrix, (size, size), flags=cv2.INTER_LINEAR))
 
 
 def to_network(pictures: np.ndarray) -> np.ndarray:

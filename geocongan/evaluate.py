@@ -3,8 +3,10 @@
 geocongan evaluate --weights runs/geocongan --synthetic render --real data/held_out --silnet runs/silnet2
 
 Realism is FID and KID to photographs of people whom the translator never saw, both on white, by the features of this project's own
-frozen RegNet. The silhouette judge must be a SilNet that was part of no loss. With --plausibility, the kinematic hand is fitted to
-translations of whole hands and of hands with a finger missing, shortened or there twice: how well it fits, and how surely that tells them.
+frozen RegNet: of whole pictures, and of the hands that our detector finds in them (FID-H, KID-H; with its mean confidence). --inception
+adds those of published figures. The silhouette judge must be a SilNet that was part of no loss. With --plausibility, the kinematic hand
+is fitted to translations of whole hands and of hands with a finger missing, shortened or there twice: how well it fits, and how surely
+that tells them.
 """
 
 from __future__ import annotations
@@ -18,24 +20,32 @@ import numpy as np
 from geocongan.broken_hands import Break, pairs
 from geocongan.domains import DomainBatches, DomainConfig, LabelledSide, RenderedSide, through, to_network, to_picture
 from geocongan.eye import Eye
+from geocongan.hand_finder import HandFinder
+from geocongan.inception import FEATURES, RESIZED, inception_measure
 from geocongan.measures import fid, kid, mask_iou
 from geocongan.plausibility import Judge, auc
-from geocongan.prepare import on_white
-from geocongan.translator import Translator
+from geocongan.translator import open_translator
 from handpose.errors import HandposeError
 from handpose.synthesis.sampler import RenderSampler
+from handpose.synthesis.translated import Translator
 
 _SEED = 424_242  # of rendered hands that no training shows
 _POOL = 1_000_000  # numbers of hands to draw from where no photographs choose them
+_LEAST = 20  # pictures for a distance to mean something
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `geocongan evaluate`."""
     add = parser.add_argument
-    add("--weights", type=Path, required=True, metavar="RUN|FILE", help="run of geocongan train, or .weights.h5")
+    add(
+        "--weights", type=Path, metavar="FILE|RUN",
+        help=".onnx of geocongan export, run of geocongan train, or .weights.h5 (default: the one that comes along)",
+    )  # fmt: skip
     add("--synthetic", default="render", metavar="SOURCE", help="folder with joints, or the word render")
     add("--real", required=True, metavar="DIR", help="prepared photographs of people held out")
     add("--silnet", type=Path, metavar="RUN", help="a second SilNet, part of no loss")
+    add("--detector", type=Path, metavar="FILE", help=".onnx of the detector (default: the tracker's own)")
+    add("--inception", action="store_true", help="FID and KID by Inception features too, which torchmetrics fetches")
     add("--n", type=int, default=500, help="pictures of each side")
     add(
         "--plausibility", type=int, default=0, metavar="N",
@@ -46,13 +56,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, print, and write the figures where asked."""
-    if args.n < 20:
-        raise HandposeError(f"--n must be at least 20 for a distance to mean something, not {args.n}")
+    if args.n < _LEAST:
+        raise HandposeError(f"--n must be at least {_LEAST} for a distance to mean something, not {args.n}")
     if args.plausibility < 0:
         raise HandposeError(f"--plausibility must not be negative: {args.plausibility}")
-    translator, eye = Translator(args.weights), Eye()
+    translator, eye, finder = open_translator(args.weights), Eye(), HandFinder(args.detector)
     sides = DomainBatches(DomainConfig(args.synthetic, args.real, translator.size, args.n, _SEED))
-    figures = measure(sides.batch(0), translator, eye, args.silnet)
+    batch = sides.batch(0)
+    shown, real = to_picture(batch["synthetic"]), to_picture(batch["real"])
+    measure_inception = inception_measure(real) if args.inception else None  # told now if it cannot be had
+    painted = translator.painted(shown)
+    figures = measure(shown, painted, real, eye) | found_hands(shown, painted, real, eye, finder)
+    if args.silnet:
+        figures["mask_iou"] = float(_overlap(painted, batch["synthetic_mask"], args.silnet).mean())
+    if measure_inception:
+        figures["fid_inception_renders"], figures["kid_inception_renders"] = measure_inception(shown)
+        figures["fid_inception"], figures["kid_inception"] = measure_inception(painted)
     if args.plausibility:
         figures |= plausibility(sides.synthetic, translator, eye, args.plausibility)
     report(figures, eye)
@@ -60,25 +79,39 @@ def run(args: argparse.Namespace) -> None:
         args.json.write_text(json.dumps(figures) + "\n")
 
 
-def measure(batch: dict[str, np.ndarray], translator: Translator, eye: Eye, silnet: Path | None) -> dict[str, float]:
-    """Compare the synthetic side of a batch, before and after translation, with its real side."""
-    mask = batch["synthetic_mask"]
-    renders = np.concatenate([to_picture(batch["synthetic"]), (255 * mask).astype(np.uint8)], axis=-1)
-    translated = translator(renders)[..., :3]
-    shown = np.stack([on_white(picture) for picture in renders])
-    real, _ = eye(to_picture(batch["real"]))
+def measure(shown: np.ndarray, painted: np.ndarray, real: np.ndarray, eye: Eye) -> dict[str, float]:
+    """Compare renders (N, S, S, 3) uint8 and their translations with photographs, and the joints of both with each other."""
+    of_real, _ = eye(real)
     before, joints_before = eye(shown)
-    after, joints_after = eye(translated)
-    moved = np.linalg.norm(joints_after - joints_before, axis=-1).mean(-1) * translator.size
-    figures = {
-        "n": float(len(renders)), "size_px": float(translator.size),
-        "fid_renders": fid(before, real), "fid": fid(after, real),
-        "kid_renders": kid(before, real), "kid": kid(after, real),
+    after, joints_after = eye(painted)
+    moved = np.linalg.norm(joints_after - joints_before, axis=-1).mean(-1) * shown.shape[1]
+    return {
+        "n": float(len(shown)), "size_px": float(shown.shape[1]), **_distances("", before, after, of_real),
         "drift_px": float(moved.mean()), "drift_p90_px": float(np.percentile(moved, 90)),
     }  # fmt: skip
-    if silnet is not None:
-        figures["mask_iou"] = float(_overlap(translated, mask, silnet).mean())
-    return figures
+
+
+def found_hands(
+    shown: np.ndarray, painted: np.ndarray, real: np.ndarray, eye: Eye, finder: HandFinder
+) -> dict[str, float]:
+    """Compare the hands that the detector finds in renders, translations and photographs; tell how many, and how sure it is.
+
+    Distances are left out where it finds too few.
+    """
+    figures: dict[str, float] = {}
+    features: list[np.ndarray] = []
+    for name, pictures in (("renders", shown), ("translated", painted), ("real", real)):
+        confidence, crops = finder(pictures, eye.network.input_size)
+        figures |= {f"confidence_{name}": float(confidence.mean()), f"found_{name}": float(len(crops))}
+        features += [eye(crops)[0]] if len(crops) >= _LEAST else []
+    return figures | (_distances("_hand", *features) if len(features) == 3 else {})
+
+
+def _distances(kind: str, before: np.ndarray, after: np.ndarray, real: np.ndarray) -> dict[str, float]:
+    return {
+        f"fid{kind}_renders": fid(before, real), f"fid{kind}": fid(after, real),
+        f"kid{kind}_renders": kid(before, real), f"kid{kind}": kid(after, real),
+    }  # fmt: skip
 
 
 def plausibility(side: RenderedSide | LabelledSide, translator: Translator, eye: Eye, count: int) -> dict[str, float]:
@@ -105,22 +138,38 @@ def pairs_of(side: RenderedSide | LabelledSide, size: int, count: int) -> tuple[
 
 
 def report(figures: dict[str, float], eye: Eye) -> None:
-    """Print the figures with what they were measured by."""
-    print(
-        f"{figures['n']:.0f} pictures of each side on white, {figures['size_px']:.0f} px resized by area to {eye.network.input_size} px; "
-        f"features of {eye.name} (SHA-256 {eye.sha256[:12]})"
-    )
-    print(f"  FID {figures['fid']:.2f} (renders themselves {figures['fid_renders']:.2f})")
-    share = figures["kid"] / figures["kid_renders"]
-    print(f"  KID {figures['kid']:.4f} (renders themselves {figures['kid_renders']:.4f}; ratio {share:.2f})")
-    print(f"  RegNet's joints moved {figures['drift_px']:.2f} px, 90th percentile {figures['drift_p90_px']:.2f} px")
+    """Print the figures, each with what it was measured by."""
+    n, size = f"n={figures['n']:.0f}", f"{figures['size_px']:.0f} px on white"
+    own = f"features of {eye.name} (SHA-256 {eye.sha256[:12]})"
+    to_eye = f"{size} resized by area to {eye.network.input_size} px"
+    _report_distances(figures, "", f"{n}, {to_eye}, {own}")
+    if "found_real" in figures:
+        counts = "/".join(f"{figures[f'found_{name}']:.0f}" for name in ("translated", "renders", "real"))
+        cut = f"hands found in {counts} of {figures['n']:.0f} translations/renders/photographs"
+        if "fid_hand" in figures:
+            _report_distances(figures, "_hand", f"{cut}, cut to {eye.network.input_size} px, {own}")
+        sure = ", ".join(f"{name} {figures[f'confidence_{name}']:.3f}" for name in ("translated", "renders", "real"))
+        print(f"  detector's mean confidence: {sure} ({n}, {size} resized to the detector's; {cut})")
+    if "fid_inception" in figures:
+        _report_distances(figures, "_inception", f"{n}, {size} resized {RESIZED}, {FEATURES}")
+    print(f"  RegNet's joints moved {figures['drift_px']:.2f} px, 90th percentile {figures['drift_p90_px']:.2f} px ({n}, {to_eye}, {eye.name})")  # fmt: skip
     if "mask_iou" in figures:
-        print(f"  silhouette IoU {figures['mask_iou']:.3f}, by a SilNet that was part of no loss")
+        print(f"  silhouette IoU {figures['mask_iou']:.3f}, by a SilNet that was part of no loss ({n}, {size})")
     if "plausibility_auc" in figures:
         print(
             f"  a hand fitted to {figures['plausibility_n']:.0f} translations: silhouette IoU {figures['plausibility_iou']:.3f}, joints "
             f"{figures['plausibility_residual']:.3f} of the hand's size off, {figures['plausibility_limits']:.1f} angles at their limits; "
             f"told from as many translations of broken hands with AUC {figures['plausibility_auc']:.3f}"
+        )
+
+
+def _report_distances(figures: dict[str, float], kind: str, measured_by: str) -> None:
+    mark = "-H" if kind == "_hand" else ""
+    for name, digits in (("fid", 2), ("kid", 4)):
+        value, renders = figures[f"{name}{kind}"], figures[f"{name}{kind}_renders"]
+        ratio = f"; ratio {value / renders:.2f}" if renders > 0 else ""
+        print(
+            f"  {name.upper()}{mark} {value:.{digits}f} (renders themselves {renders:.{digits}f}{ratio}) ({measured_by})"
         )
 
 

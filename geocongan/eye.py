@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from handpose.errors import HandposeError
 from handpose.heatmap import decode_heatmaps
 from handpose.runtime import load_network
+from handpose.weights import shipped
 
 _BATCH = 32
 
@@ -19,7 +18,9 @@ class Eye:
     """RegNet's exported file; `name` and `sha256` tell which. Raises HandposeError where it cannot be used."""
 
     def __init__(self, path: Path | None = None):
-        self.network = load_network(path or _shipped(), "auto", "cpu", ("features", "heatmaps"))
+        self.network = load_network(
+            path or shipped("regnet", "regnet_light.onnx"), "auto", "cpu", ("features", "heatmaps")
+        )
         self.name, self.sha256 = self.network.name, self.network.sha256
 
     def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -30,10 +31,3 @@ class Eye:
         maps = np.concatenate([answer["heatmaps"] for answer in answers])
         cells, _ = decode_heatmaps(maps)
         return np.concatenate([answer["features"] for answer in answers]).astype(float), (cells + 0.5) / maps.shape[-1]
-
-
-def _shipped() -> Path:
-    spec = find_spec("regnet")
-    if spec is None or not spec.submodule_search_locations:
-        raise HandposeError("the package regnet, whose weights compare pictures, is not installed")
-    return Path(spec.submodule_search_locations[0]) / "weights" / "regnet_light.onnx"

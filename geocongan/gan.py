@@ -44,7 +44,7 @@ class Gan:
         if silnet is not None:
             silnet.trainable = False
             self.networks["silnet"] = silnet
-        self.optimizers = [keras.optimizers.Adam(learning_rate, beta_1=_BETA_1) for _ in range(2)]
+        self.optimizers = [_optimizer(learning_rate) for _ in range(2)]
         self._translate_step = make_step(
             self.networks, TRANSLATORS, lambda call, batch: translator_losses(call, batch, weights), self.optimizers[0]
         )
@@ -68,6 +68,12 @@ class Gan:
         """Use a translator with its averaged weights: `with gan.averaged("synth2real") as model`."""
         return Averaged(self.averages[name])
 
+    def start_from(self, path: Path) -> None:
+        """Begin with the translators of another run: `path` is its synth2real_*.weights.h5, real2synth lies beside it."""
+        for name, average in self.averages.items():
+            load_weights(self.networks[name], path.with_name(path.name.replace("synth2real", name)))
+            average.values = [np.array(value) for value in self.networks[name].get_weights()]
+
     def save(self, folder: Path, state: dict[str, Any]) -> None:
         """Write everything that the next step depends on."""
         groups = {name: self.networks[name].get_weights() for name in TRANSLATORS + JUDGES}
@@ -90,6 +96,13 @@ class Gan:
         for name, pool in self.pools.items():
             pool.pictures = groups[f"pool_{name}"][0] if groups[f"pool_{name}"] else None
         return state
+
+
+def _optimizer(learning_rate: float) -> keras.optimizers.Optimizer:
+    """Make CycleGAN's Adam; gradients in half precision are scaled, or they would vanish."""
+    adam = keras.optimizers.Adam(learning_rate, beta_1=_BETA_1)
+    half = keras.config.dtype_policy().compute_dtype == "float16"
+    return keras.optimizers.LossScaleOptimizer(adam) if half else adam
 
 
 class Averaged:

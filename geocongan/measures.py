@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import linalg
 
 _KID_SUBSETS, _KID_SIZE = 50, 200
 
 
 def fid(a: np.ndarray, b: np.ndarray) -> float:
-    """Frechet distance of two sets of features (N, C) and (M, C) taken as Gaussians (Heusel et al. 2017)."""
+    """Frechet distance of two sets of features (N, C) and (M, C) taken as Gaussians (Heusel et al. 2017).
+
+    The trace of the root of A B is that of the root of R B R, R the root of A: symmetric, so that few pictures do no harm.
+    """
     difference = a.mean(0) - b.mean(0)
     spread_a, spread_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    root = linalg.sqrtm(spread_a @ spread_b)
-    return float(difference @ difference + np.trace(spread_a + spread_b - 2 * np.real(root)))
+    values, vectors = np.linalg.eigh(spread_a)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    shared = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ spread_b @ root), 0)).sum()
+    return float(difference @ difference + np.trace(spread_a + spread_b) - 2 * shared)
 
 
 def kid(a: np.ndarray, b: np.ndarray, rng: np.random.Generator | None = None) -> float:

@@ -10,7 +10,10 @@ from keras import layers
 
 from geocongan.layers import ReflectionPadding, instance_norm
 
-_SMALL = keras.initializers.RandomNormal(stddev=0.02)
+
+def _small() -> keras.initializers.Initializer:
+    """Make an initialiser: one that is shared gives every layer of a shape the same weights, and is seeded before any run is."""
+    return keras.initializers.RandomNormal(stddev=0.02)
 
 
 def build_generator(size: int = 256, filters: int = 64, blocks: int = 9, name: str = "generator") -> keras.Model:
@@ -19,16 +22,16 @@ def build_generator(size: int = 256, filters: int = 64, blocks: int = 9, name: s
         raise ValueError(f"the size must be a multiple of 4, not {size}")
     image = keras.Input((size, size, 3), name="image")
     x = ReflectionPadding(3, name="pad_in")(image)
-    x = _normalised(layers.Conv2D(filters, 7, kernel_initializer=_SMALL, name="in")(x), "in")
+    x = _normalised(layers.Conv2D(filters, 7, kernel_initializer=_small(), name="in")(x), "in")
     for i in (1, 2):
-        x = layers.Conv2D(2**i * filters, 3, 2, "same", kernel_initializer=_SMALL, name=f"down{i}")(x)
+        x = layers.Conv2D(2**i * filters, 3, 2, "same", kernel_initializer=_small(), name=f"down{i}")(x)
         x = _normalised(x, f"down{i}")
     for i in range(blocks):
         x = _block(x, 4 * filters, f"block{i}")
     for i in (1, 0):
-        x = layers.Conv2DTranspose(2**i * filters, 3, 2, "same", kernel_initializer=_SMALL, name=f"up{i}")(x)
+        x = layers.Conv2DTranspose(2**i * filters, 3, 2, "same", kernel_initializer=_small(), name=f"up{i}")(x)
         x = _normalised(x, f"up{i}")
-    x = layers.Conv2D(3, 7, kernel_initializer=_SMALL, name="out")(ReflectionPadding(3, name="pad_out")(x))
+    x = layers.Conv2D(3, 7, kernel_initializer=_small(), name="out")(ReflectionPadding(3, name="pad_out")(x))
     return keras.Model(image, layers.Activation("tanh", dtype="float32", name="tanh")(x), name=name)
 
 
@@ -43,11 +46,11 @@ def build_discriminator(size: int = 256, filters: int = 64, name: str = "discrim
     x = image
     for i, stride in enumerate((2, 2, 2, 1)):
         x = layers.ZeroPadding2D(1, name=f"pad{i}")(x)
-        x = layers.Conv2D(2**i * filters, 4, stride, kernel_initializer=_SMALL, name=f"conv{i}")(x)
+        x = layers.Conv2D(2**i * filters, 4, stride, kernel_initializer=_small(), name=f"conv{i}")(x)
         x = instance_norm(f"norm{i}")(x) if i else x
         x = layers.LeakyReLU(0.2, name=f"relu{i}")(x)
     x = layers.ZeroPadding2D(1, name="pad_out")(x)
-    score = layers.Conv2D(1, 4, kernel_initializer=_SMALL, dtype="float32", name="score")(x)
+    score = layers.Conv2D(1, 4, kernel_initializer=_small(), dtype="float32", name="score")(x)
     return keras.Model(image, score, name=name)
 
 
@@ -79,7 +82,7 @@ def _normalised(x, name: str):
 def _block(x, filters: int, name: str):
     """Add two 3x3 convolutions to their input."""
     y = ReflectionPadding(1, name=f"{name}_pad1")(x)
-    y = _normalised(layers.Conv2D(filters, 3, kernel_initializer=_SMALL, name=f"{name}_1")(y), f"{name}_1")
+    y = _normalised(layers.Conv2D(filters, 3, kernel_initializer=_small(), name=f"{name}_1")(y), f"{name}_1")
     y = ReflectionPadding(1, name=f"{name}_pad2")(y)
-    y = instance_norm(f"{name}_2_norm")(layers.Conv2D(filters, 3, kernel_initializer=_SMALL, name=f"{name}_2")(y))
+    y = instance_norm(f"{name}_2_norm")(layers.Conv2D(filters, 3, kernel_initializer=_small(), name=f"{name}_2")(y))
     return layers.Add(name=f"{name}_add")([x, y])

@@ -15,7 +15,6 @@ import numpy as np
 
 from geocongan.measures import mask_iou
 from geocongan.outline_fit import OutlinedHand, OutlineFit
-from geocongan.prepare import on_white
 from handpose.camera import Camera
 from handpose.crop import Crop
 from handpose.fit.fitter import HandFitter
@@ -23,6 +22,7 @@ from handpose.heatmap import HEATMAP_SIZE, decode_heatmaps, px_from_cells
 from handpose.prediction import Prediction
 from handpose.runtime import Network
 from handpose.skeleton import ANGLE_LIMITS_RAD
+from handpose.synthesis.translated import on_white
 
 OUTPUTS = ("heatmaps", "joints_rel", "confidence", "presence")
 _FOV_DEG = 28.0  # across a hand's crop, as of photographs from an arm's length

@@ -2,15 +2,17 @@
 
 geocongan prepare --i photos/rps_greenscreen --o data/real_hands
 
-DIR is a photo set with labelled joints, or RealHands as released. Crops go to OUT/user_NAME/color and OUT/user_NAME/mask in RealHands' own
+DIR is a photo set with labelled joints, or RealHands as released; --masks names a folder of its hands' silhouettes where they are known. Crops go to OUT/user_NAME/color and OUT/user_NAME/mask in RealHands' own
 layout, so that the reader of RealHands reads both; frames that the rules drop are counted by reason.
 """
 
 from __future__ import annotations
 
 import argparse
+import glob
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +21,14 @@ from geocongan.silhouettes import GROUNDS, Ground, cleaned, cut_out, holds_joint
 from handpose.camera import Camera
 from handpose.crop import Crop
 from handpose.data import Dataset, open_dataset, photos
+from handpose.data.files import read_silhouette
 from handpose.data.sample import Sample
 from handpose.draw import contact_sheet
 from handpose.errors import HandposeError
 from handpose.images import write_image
+from handpose.synthesis.translated import MARGIN, on_white
 from handpose.training.run_dir import atomic_write
 
-MARGIN = 1.6  # crop side in sides of the joints' box: the hand, its wrist and room to be shifted
 JOINTS_NAME = "joints.json"
 _REACH = 0.06  # of the crop: a joint may lie so far off its silhouette
 _SHOWN, _SHOWN_EVERY = 64, 5
@@ -37,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--o", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--size", type=int, default=256, help="side of the crops [px]")
     parser.add_argument("--ground", choices=("auto", *GROUNDS), default="auto", help="behind the hands")
+    parser.add_argument("--masks", type=Path, metavar="DIR", help="silhouettes, named as their pictures, of any kind")
     parser.add_argument("--split", choices=("train", "held_out"), help="only one side of a photo set's split by person")
     parser.add_argument("--n", type=int, help="at most so many frames, spread over the set")
 
@@ -52,7 +56,8 @@ def run(args: argparse.Namespace) -> None:
     chosen = np.linspace(0, len(dataset) - 1, min(args.n or len(dataset), len(dataset))).astype(int)
     folder, reasons = _Folder(args.o / f"user_{args.i.resolve().name}"), Counter[str]()
     for index in tqdm(chosen, unit="frame", disable=None):
-        picture, joints_px, reason = prepared(dataset[index], args.size, ground)
+        sample = with_mask(dataset[index], args.masks) if args.masks else dataset[index]
+        picture, joints_px, reason = prepared(sample, args.size, ground)
         reasons[reason] += 1
         if not reason:
             folder.add(picture, joints_px)
@@ -60,6 +65,17 @@ def run(args: argparse.Namespace) -> None:
     folder.finish()
     dropped = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common()) or "none"
     print(f"{folder.path}: {kept} of {len(chosen)} frames kept; dropped: {dropped}")
+
+
+def with_mask(sample: Sample, folder: Path) -> Sample:
+    """Give a sample the silhouette that a folder holds under its picture's name. Raises HandposeError where there is none that fits."""
+    found = sorted(folder.glob(f"{glob.escape(Path(sample.name).stem)}.*"))
+    if not found:
+        raise HandposeError(f"{folder}: no silhouette for {sample.name}; it must have the picture's name")
+    mask = read_silhouette(found[0])
+    if mask.shape != sample.image.shape[:2]:
+        raise HandposeError(f"{found[0]}: {mask.shape[1]}x{mask.shape[0]} pixels, but its picture has another size")
+    return replace(sample, load_mask=lambda: mask)
 
 
 def prepared(sample: Sample, size: int, ground: Ground | None = None) -> tuple[np.ndarray, np.ndarray | None, str]:
@@ -91,6 +107,9 @@ def prepared(sample: Sample, size: int, ground: Ground | None = None) -> tuple[n
 def _around(camera: Camera, mask: np.ndarray | None, size: int) -> Crop | None:
     """Aim at a silhouette whose joints are not known."""
     if mask is None or not mask.any():
+        return None
+    mask = cleaned(mask, rim=False)[0]  # speckles would widen the box
+    if not mask.any():
         return None
     rows, columns = np.nonzero(mask)
     low, high = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()])
@@ -126,9 +145,3 @@ class _Folder:
         atomic_write(self.path / JOINTS_NAME, json.dumps(self.joints).encode())
         if self.shown:
             write_image(self.path / "contact_sheet.jpg", contact_sheet(self.shown, columns=8))
-
-
-def on_white(picture: np.ndarray) -> np.ndarray:
-    """Lay RGBA (H, W, 4) on white: the ground on which the translators see both sides."""
-    alpha = picture[..., 3:].astype(np.float32) / 255
-    return (picture[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -13,9 +12,11 @@ from geocongan.measures import kid, mask_iou
 from geocongan.train import GanConfig
 from handpose.draw import contact_sheet
 from handpose.images import write_image
+from handpose.training.run_dir import RunDir
 
 _SEED = 999_983
 _FIXED, _SHOWN = 160, 8
+_DRIFT_COUNTS = 20.0
 
 
 class Progress:
@@ -30,8 +31,11 @@ class Progress:
         features, self.joints = self.eye(to_picture(self.fixed["synthetic"]))
         self.own_kid = kid(features, self.real_features)
 
-    def evaluate(self, gan, folder: Path, step: int) -> float:
-        """Log the measures, write a grid; return how good the translation is: overlap of silhouettes less KID over the renders' own."""
+    def evaluate(self, gan, folder: RunDir, step: int) -> float:
+        """Log the measures, write a grid; return how good the translation is.
+
+        That is the overlap of silhouettes, less KID over the renders' own and the joints' drift in twentieths of a picture's side.
+        """
         synthetic = self.fixed["synthetic"]
         with gan.averaged("synth2real") as model:
             translated = through(model, synthetic)
@@ -39,20 +43,25 @@ class Progress:
             back = through(model, translated[:_SHOWN])
         features, joints = self.eye(to_picture(translated))
         distance = kid(features, self.real_features)
-        drift = float(np.linalg.norm(joints - self.joints, axis=-1).mean() * synthetic.shape[1])
-        figures, masks = f"KID {distance:.4f} (renders {self.own_kid:.4f})", None
-        overlap = 1.0
+        drift = float(np.linalg.norm(joints - self.joints, axis=-1).mean())
+        figures = {"kid": distance, "kid_renders": self.own_kid, "drift_px": drift * synthetic.shape[1]}
+        masks = None
         if self.silnet is not None:
             masks = through(self.silnet, translated) > 0
-            overlap = float(mask_iou(masks, self.fixed["synthetic_mask"] > 0.5).mean())
-            figures += f", mask IoU {overlap:.3f}"
-        self.log(f"step {step}: {figures}, joints moved {drift:.2f} px (n={len(synthetic)})")
-        self._draw(translated, back, masks, folder / f"grid_{step:06d}.jpg")
-        return overlap - distance / max(self.own_kid, 1e-6)
+            figures["mask_iou"] = float(mask_iou(masks, self.fixed["synthetic_mask"] > 0.5).mean())
+        folder.measure(step, **figures)
+        told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        self.log(f"step {step}: {told} (n={len(synthetic)})")
+        sheet = self._sheet(translated, back, masks)
+        write_image(folder.path / f"grid_{step:06d}.jpg", sheet)
+        if folder.board:
+            folder.board.picture(step, "grid", sheet)
+        return figures.get("mask_iou", 1.0) - distance / max(self.own_kid, 1e-6) - _DRIFT_COUNTS * drift
 
-    def _draw(self, translated, back, masks, path: Path) -> None:
+    def _sheet(self, translated, back, masks) -> np.ndarray:
+        """Lay input, translation, reconstruction, and what SilNet finds (red) over the input's mask (green) below each other."""
         rows = [to_picture(self.fixed["synthetic"][:_SHOWN]), to_picture(translated[:_SHOWN]), to_picture(back)]
         if masks is not None:
             over = np.concatenate([masks[:_SHOWN], self.fixed["synthetic_mask"][:_SHOWN] > 0.5], -1)
             rows.append(np.concatenate([over, np.zeros_like(over[..., :1])], -1).astype(np.uint8) * 255)
-        write_image(path, contact_sheet([picture for row in rows for picture in row], columns=_SHOWN))
+        return contact_sheet([picture for row in rows for picture in row], columns=_SHOWN)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from geocongan.losses import Weights
 from geocongan.train_silnet import add_domain_arguments, domain_fields
 from handpose.errors import HandposeError
+from handpose.training import distribute
 from handpose.training.options import RunConfig, add_loop_arguments, done_share, loop_fields, open_run
 from handpose.training.run_dir import RunDir
 
@@ -53,8 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Start or continue the run that the options describe."""
-    config, folder = open_run(args, GanConfig, _config)
-    train(config, folder, resume=args.resume)
+    with distribute.over(args.devices):
+        config, folder = open_run(args, GanConfig, _config)
+        train(config, folder, resume=args.resume)
 
 
 def _config(args: argparse.Namespace) -> GanConfig:
@@ -80,9 +81,11 @@ def train(config: GanConfig, folder: RunDir, resume: bool = False, log: Callable
 
     from geocongan.domains import DomainBatches, DomainConfig
     from geocongan.gan import Gan, GanSize, load_silnet
+    from geocongan.losses import Weights
     from geocongan.progress import Progress
     from handpose.training.stream import stream
 
+    distribute.check_batch(config.batch_size)
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
     weights = Weights(config.adversarial, config.cycle, config.geometric, config.identity)
@@ -92,7 +95,11 @@ def train(config: GanConfig, folder: RunDir, resume: bool = False, log: Callable
     if resume:
         state = gan.restore(folder.path)
         folder.rewind(state["step"])
+    elif config.init:
+        gan.start_from(Path(config.init))
     progress = Progress(config, silnet, log)
+    if not resume:
+        folder.begin()
     sides = DomainConfig(config.sources[0], config.sources[1], config.size, config.batch_size, config.seed)
     batches = stream(DomainBatches, sides, state["step"])
     started = time.monotonic() - state["seconds"]
@@ -103,7 +110,7 @@ def train(config: GanConfig, folder: RunDir, resume: bool = False, log: Callable
         gan.save(folder.path, state)
 
     def evaluate() -> None:
-        score = progress.evaluate(gan, folder.path, state["step"])
+        score = distribute.agreed(progress.evaluate(gan, folder, state["step"]))
         names = ["last"] + ["best"] * (score >= state["best"])
         state["best"] = max(state["best"], score)
         for name in ("synth2real", "real2synth"):
@@ -112,7 +119,7 @@ def train(config: GanConfig, folder: RunDir, resume: bool = False, log: Callable
                     model.save_weights(folder.path / f"{name}_{kind}.weights.h5")
 
     try:
-        while (done := done_share(config, state["step"], time.monotonic() - started)) < 1:
+        while (done := distribute.agreed(done_share(config, state["step"], time.monotonic() - started))) < 1:
             rate = config.learning_rate * min(1.0, 2 * (1 - done))  # constant, and in the second half down to nothing
             losses = gan.step(state["step"], next(batches), rate)
             state["step"] += 1

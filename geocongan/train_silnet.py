@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from handpose.errors import HandposeError
+from handpose.training import distribute
 from handpose.training.loop import Task, run_loop
 from handpose.training.options import RunConfig, add_loop_arguments, loop_fields, open_run
 from handpose.training.run_dir import RunDir
@@ -43,6 +45,9 @@ def add_domain_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--real", metavar="DIR", help="folder written by geocongan prepare")
     parser.add_argument("--size", type=int, default=256, help="side of the pictures [px]")
+    parser.add_argument(
+        "--devices", default="1", metavar="N|all", help="GPUs of this host that share each batch; all: of every host"
+    )
 
 
 def domain_fields(args: argparse.Namespace) -> dict:
@@ -56,8 +61,9 @@ def domain_fields(args: argparse.Namespace) -> dict:
 
 def run(args: argparse.Namespace) -> None:
     """Start or continue the run that the options describe."""
-    config, folder = open_run(args, SilNetConfig, _config)
-    train(config, folder, resume=args.resume)
+    with distribute.over(args.devices):
+        config, folder = open_run(args, SilNetConfig, _config)
+        train(config, folder, resume=args.resume)
 
 
 def _config(args: argparse.Namespace) -> SilNetConfig:
@@ -94,23 +100,28 @@ def train(config: SilNetConfig, folder: RunDir, resume: bool = False, log: Calla
     from geocongan.losses import silhouette_loss
     from geocongan.networks import build_silnet
     from handpose.training.stream import stream
+    from handpose.training.weights import load_weights
 
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
     fixed = SilNetBatches(replace(config, seed=_FIXED_SEED, batch_size=_FIXED)).batch(0)
+    model = build_silnet(config.size, config.filters)
+    if config.init and not resume:
+        load_weights(model, Path(config.init))
     task = Task(
-        build_silnet(config.size, config.filters),
+        model,
         lambda logits, targets: {"loss": silhouette_loss(logits, targets["mask"])},
         lambda first_step: stream(SilNetBatches, config, first_step),
-        lambda model, step: _evaluate(model, fixed, step, log),
+        lambda model, step: _evaluate(model, fixed, folder, step, log),
     )
     return run_loop(task, config, folder, resume, "geocongan train-silnet", log)
 
 
-def _evaluate(model, fixed: dict[str, np.ndarray], step: int, log: Callable[[str], None]) -> float:
+def _evaluate(model, fixed: dict[str, np.ndarray], folder: RunDir, step: int, log: Callable[[str], None]) -> float:
     from geocongan.measures import mask_iou
 
     found = np.asarray(model(fixed["image"], training=False)) > 0
     overlap = float(mask_iou(found, fixed["mask"] > 0.5).mean())
+    folder.measure(step, mask_iou=overlap)
     log(f"step {step}: mask IoU {overlap:.3f} (n={len(found)})")
     return overlap

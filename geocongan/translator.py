@@ -1,40 +1,52 @@
-"""A trained synth2real as one call: cut-out rendered hands in, cut-out translated hands out."""
+"""Opening a trained translator: an exported file, which needs no Keras, or the weights of a run."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import numpy as np
-
-from geocongan.domains import through, to_network, to_picture
-from geocongan.prepare import on_white
 from handpose.errors import HandposeError
+from handpose.synthesis.translated import OUTPUT, Translator
+
+WEIGHTS_SUFFIX = ".weights.h5"
 
 
-class Translator:
-    """`translator(pictures)` translates RGBA (N, S, S, 4); `size` is S. The alpha stays: the silhouette is what translation keeps.
+def open_translator(path: Path | None = None) -> Translator:
+    """Open a .onnx file, a run of `geocongan train` or a .weights.h5 file with its .json beside it; by default what comes along.
 
-    `path` is a run of `geocongan train` or a .weights.h5 file with its .json beside it. Raises HandposeError where it cannot be used.
+    Raises HandposeError where it cannot be used.
     """
+    if path is None or path.suffix == ".onnx":
+        return Translator.from_file(path)
+    model, config = load_generator(path)
+    serve = serving_function(model)
+    return Translator(lambda pictures: serve(pictures)[OUTPUT], config["size"])
 
-    def __init__(self, path: Path):
-        from geocongan.networks import build_generator
-        from handpose.training.weights import load_weights
 
-        folder = path.is_dir()
-        weights = path / "synth2real_best.weights.h5" if folder else path
-        card = path / "config.json" if folder else path.with_name(path.name.removesuffix(".weights.h5") + ".json")
-        try:
-            config = json.loads(card.read_text())
-            self.size = int(config["size"])
-            model = build_generator(self.size, int(config["filters"]), int(config["blocks"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise HandposeError(f"{card}: tells no translator's size, filters and blocks ({error})") from error
-        load_weights(model, weights)
-        self._model = model
+def load_generator(path: Path):
+    """Build synth2real of a run or a .weights.h5 file and fill it: the Keras model and its configuration. Raises HandposeError."""
+    from geocongan.networks import build_generator
+    from handpose.training.weights import load_weights
 
-    def __call__(self, pictures: np.ndarray) -> np.ndarray:
-        """Translate left hands, upright crops as `geocongan.prepare` cuts them, (N, S, S, 4) uint8."""
-        shown = to_network(np.stack([on_white(picture) for picture in pictures]))
-        return np.concatenate([to_picture(through(self._model, shown)), pictures[..., 3:]], axis=-1)
+    folder = path.is_dir()
+    weights = path / f"synth2real_best{WEIGHTS_SUFFIX}" if folder else path
+    card = path / "config.json" if folder else path.with_name(path.name.removesuffix(WEIGHTS_SUFFIX) + ".json")
+    try:
+        config = json.loads(card.read_text())
+        config |= {name: int(config[name]) for name in ("size", "filters", "blocks")}
+        model = build_generator(config["size"], config["filters"], config["blocks"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise HandposeError(f"{card}: tells no translator's size, filters and blocks ({error})") from error
+    load_weights(model, weights)
+    return model, config
+
+
+def serving_function(model):
+    """Turn a Keras translator into a function of pictures on white (N, S, S, 3) uint8 that gives them translated, 0..255."""
+    from keras import ops
+
+    def serve(pictures):
+        values = model(ops.cast(pictures, "float32") / 127.5 - 1, training=False)
+        return {OUTPUT: (values + 1) * 127.5}
+
+    return serve

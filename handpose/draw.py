@@ -46,9 +46,9 @@ def contact_sheet(images: Sequence[np.ndarray], columns: int, captions: Sequence
     for i, image in enumerate(images):
         tile = np.ascontiguousarray(image).copy()
         if captions is not None:
-            cv2.putText(
-                tile, captions[i], (3, height - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.35, (255, 255, 0), 1, cv2.LINE_AA
-            )
+            tile[height - 14 :] //= 3  # pictures may be light or dark
+            at, font = (3, height - 5), cv2.FONT_HERSHEY_SIMPLEX
+            cv2.putText(tile, captions[i], at, font, 0.35, (255, 255, 0), 1, cv2.LINE_AA)
         row, column = divmod(i, columns)
         sheet[row * height : (row + 1) * height, column * width : (column + 1) * width] = tile
     return sheet

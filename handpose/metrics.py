@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handpose.skeleton import M0, TIPS, WRIST
+from handpose.skeleton import JOINT_NAMES, M0, TIPS, WRIST
+
+_M1 = JOINT_NAMES.index("M1")
 
 Alignment = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -59,9 +61,11 @@ def root_aligned(predicted: np.ndarray, truth: np.ndarray, root: int = M0) -> np
     return predicted - predicted[..., root : root + 1, :] + truth[..., root : root + 1, :]
 
 
-def root_and_scale_aligned(predicted: np.ndarray, truth: np.ndarray, root: int = M0) -> np.ndarray:
-    """Scale predicted joints (..., 21, 3) to the true |W-M0|, then move the `root` joints together."""
-    scale = _palm(truth) / np.maximum(_palm(predicted), 1e-9)
+def root_and_scale_aligned(
+    predicted: np.ndarray, truth: np.ndarray, root: int = M0, bone: tuple[int, int] = (WRIST, M0)
+) -> np.ndarray:
+    """Scale predicted joints (..., 21, 3) to the true length of `bone`, then move the `root` joints together."""
+    scale = _length(truth, bone) / np.maximum(_length(predicted, bone), 1e-9)
     return root_aligned(predicted * scale, truth, root)
 
 
@@ -97,6 +101,8 @@ ALIGNMENTS: dict[str, Alignment] = {
     "M0 aligned": root_aligned,
     "W aligned": lambda predicted, truth: root_aligned(predicted, truth, WRIST),
     "M0 and |W-M0| aligned": root_and_scale_aligned,
+    "W and |W-M0| aligned": lambda predicted, truth: root_and_scale_aligned(predicted, truth, WRIST),
+    "W and |M0-M1| aligned": lambda predicted, truth: root_and_scale_aligned(predicted, truth, WRIST, (M0, _M1)),
     "fingertip centroid and spread aligned": fingertips_and_scale_aligned,
     "aligned by a similarity": procrustes_aligned,
 }
@@ -104,17 +110,36 @@ ALIGNMENTS: dict[str, Alignment] = {
 
 def mpjpe(predicted: np.ndarray, truth: np.ndarray, alignment: str) -> Score:
     """Give the mean joint error [mm] of hands (N, 21, 3) after one of `ALIGNMENTS`; PA-MPJPE after a similarity."""
-    error = distances(ALIGNMENTS[alignment](predicted, truth), truth)
+    return mpjpe_of(aligned_distances(predicted, truth, alignment), alignment)
+
+
+def aligned_distances(predicted: np.ndarray, truth: np.ndarray, alignment: str) -> np.ndarray:
+    """Give the distances (N, 21) [mm] of hands (N, 21, 3) after one of `ALIGNMENTS`; NaN where the truth is."""
+    return distances(ALIGNMENTS[alignment](predicted, truth), truth)
+
+
+def mpjpe_of(distance: np.ndarray, alignment: str) -> Score:
+    """Give the mean of distances (N, 21) [mm] that are left after `alignment`."""
     name = "PA-MPJPE" if alignment == "aligned by a similarity" else "MPJPE"
-    return Score(name, float(np.nanmean(error)), "mm", alignment, _joints(error), len(error))
+    return Score(name, float(np.nanmean(distance)), "mm", alignment, _joints(distance), len(distance))
 
 
-def auc_score(predicted: np.ndarray, truth: np.ndarray, alignment: str, low_mm: float, high_mm: float) -> Score:
-    """Give the AUC of hands (N, 21, 3) from `low_mm` to `high_mm` after one of `ALIGNMENTS`."""
-    error = distances(ALIGNMENTS[alignment](predicted, truth), truth)
-    return Score(
-        f"AUC {low_mm:g}-{high_mm:g} mm", auc(error, low_mm, high_mm), "", alignment, _joints(error), len(error)
-    )
+def auc_of(distance: np.ndarray, alignment: str, low_mm: float, high_mm: float) -> Score:
+    """Give the AUC from `low_mm` to `high_mm` of distances (N, 21) [mm] that are left after `alignment`."""
+    value = auc(distance, low_mm, high_mm)
+    return Score(f"AUC {low_mm:g}-{high_mm:g} mm", value, "", alignment, _joints(distance), len(distance))
+
+
+def f_score(predicted: np.ndarray, truth: np.ndarray, limit: float) -> float:
+    """Give the F-score of vertices (V, 3) against true ones (U, 3): harmonic mean of precision and recall at `limit` (Knapitsch et al. 2017).
+
+    A vertex is right where the nearest one of the other mesh is less than `limit` away; the meshes need not have the same vertices.
+    """
+    from scipy.spatial import cKDTree  # slow to import, and tracking needs none of it
+
+    precision = float((cKDTree(truth).query(predicted)[0] < limit).mean())
+    recall = float((cKDTree(predicted).query(truth)[0] < limit).mean())
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def acceleration_error(predicted: np.ndarray, truth: np.ndarray, frames_per_s: float) -> float:
@@ -122,8 +147,9 @@ def acceleration_error(predicted: np.ndarray, truth: np.ndarray, frames_per_s: f
     return float(distances(np.diff(predicted, 2, axis=0), np.diff(truth, 2, axis=0)).mean() * frames_per_s**2)
 
 
-def _palm(joints: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(joints[..., M0, :] - joints[..., WRIST, :], axis=-1)[..., None, None]
+def _length(joints: np.ndarray, bone: tuple[int, int]) -> np.ndarray:
+    start, end = bone
+    return np.linalg.norm(joints[..., end, :] - joints[..., start, :], axis=-1)[..., None, None]
 
 
 def _joints(error: np.ndarray) -> str:

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from regnet.labelled import RENDER
+from regnet.labelled import GANERATE, RENDER
 
 _WITHOUT_HAND_SHARE = 0.08  # of a batch, where such pictures are given
 
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """What to mix: `sources` are folders of datasets or "render", `mix` their shares, in the same order."""
+    """What to mix: `sources` are folders of datasets, "render" or "ganerate", `mix` their shares, in the same order."""
 
     sources: tuple[str, ...]
     mix: tuple[float, ...]
@@ -23,6 +23,7 @@ class StreamConfig:
     size: int = 128
     seed: int = 0
     without_hand: str = ""  # folder of pictures that look like hands and show none
+    generator: str = ""  # file of the translator, for "ganerate"
 
 
 class BatchMaker:
@@ -34,15 +35,19 @@ class BatchMaker:
         from regnet.without_hand import WithoutHand
 
         self.config = config
-        folders = [Path(source) for source in config.sources if source != RENDER]
+        folders = [Path(source) for source in config.sources if source not in (RENDER, GANERATE)]
         data = shared_data()
         backgrounds = Backgrounds(data / "backgrounds" if data else None)
         self.datasets = {str(folder): PhotoCrops([folder], "train", backgrounds, config.size) for folder in folders}
-        self.renders: Any = None
+        self.made: dict[str, Any] = {}
         if RENDER in config.sources:
             from regnet.render_items import RenderItems
 
-            self.renders = RenderItems(config.seed, config.size, backgrounds)
+            self.made[RENDER] = RenderItems(config.seed, config.size, backgrounds)
+        if GANERATE in config.sources:
+            from regnet.ganerate_items import GaneratedItems
+
+            self.made[GANERATE] = GaneratedItems(config.seed, Path(config.generator), config.size, backgrounds)
         self.without_hand = WithoutHand(Path(config.without_hand), config.size) if config.without_hand else None
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
@@ -56,6 +61,6 @@ class BatchMaker:
     def _item(self, source: str, step: int, place: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         if self.without_hand and rng.random() < _WITHOUT_HAND_SHARE:
             return self.without_hand.item(rng)
-        if source == RENDER:
-            return self.renders.item(step * self.config.batch_size + place, rng)
+        if source in self.made:
+            return self.made[source].item(step * self.config.batch_size + place, rng)
         return self.datasets[source].item(rng)

@@ -11,7 +11,7 @@ from regnet import evaluate, export, summary, train
 COMMANDS = {
     "train": (train, "learn from rendered hands and photographs"),
     "test": (evaluate, "measure a network on labelled hands, or look at what it sees"),
-    "export": (export, "write a trained network as ONNX"),
+    "export": (export, "write a trained network as ONNX, OpenVINO, LiteRT or SavedModel"),
     "summary": (summary, "print a network's layers and cost"),
 }
 

@@ -9,18 +9,20 @@ from functools import lru_cache, partial
 import cv2
 import numpy as np
 
-from handpose.crop import CROP_SIZE, MARGIN, look_at
+from handpose.camera import Camera
+from handpose.crop import CROP_SIZE, MARGIN, Crop, look_at
 from handpose.data.cutout import hand_alpha
 from handpose.data.sample import Sample
 from handpose.data.synth_hands import CHROMA
 from handpose.errors import HandposeError
-from handpose.skeleton import M0, WRIST
+from handpose.skeleton import M0, N_JOINTS, WRIST
 from regnet.augment import Placement
 from regnet.labelled import Opened, aim, known_mm
 
 WINDOW = 192  # px, at the same scale as the network's 128 px crop
 KEPT = 8000  # hands of a set that is kept whole, 1.2 GB
 _CACHED = 2000  # windows of a larger set
+_COVERED = 127  # of a mask's 255: from there on it is the hand
 _PROBED = 64  # samples by which a larger set is judged
 _ON_GREEN = ("synth_hands",)  # readers whose pictures are made to be cut out
 
@@ -30,7 +32,8 @@ class Window:
     """A left hand (a right one is mirrored) in a wide window: image (192, 192, 4) with its alpha, joints_px (21, 2) in it, valid (21,).
 
     joints_rel (21, 3), or None, is in the axes of the window's camera, origin M0, unit |W-M0|, NaN where unknown; focal_px is that
-    camera's.
+    camera's. silhouette (192, 192) uint8, 255 on the hand, is what is known of a hand without any labelled joint. (Beside
+    labelled joints it is not asked: those without a label are often hidden, and then not on the visible hand.)
     """
 
     image: np.ndarray
@@ -40,24 +43,42 @@ class Window:
     focal_px: float
     joints_rel: np.ndarray | None = None
     on_green: bool = False  # its own ground is never to be seen
+    silhouette: np.ndarray | None = None
 
 
 def cut_window(sample: Sample, reader: str = "", set_name: str = "") -> Window:
-    """Cut the window of a sample with at least one labelled joint. Raises HandposeError where its picture cannot be read."""
+    """Cut the window of a sample with a labelled joint or a silhouette. Raises HandposeError where its picture cannot be read."""
     image, on_green = sample.image, reader in _ON_GREEN
     alpha = sample.mask if on_green else hand_alpha(image, set_name)
-    joints_px, crop = aim(sample, (image.shape[1], image.shape[0]), WINDOW, MARGIN * WINDOW / CROP_SIZE)
+    silhouette = None if sample.valid.any() else sample.mask
+    joints_px, crop = _aim(sample, silhouette, (image.shape[1], image.shape[0]))
     kept = np.full(image.shape[:2], 255, np.uint8) if alpha is None else alpha
     shown, kept = crop.warp(image), crop.warp(np.repeat(kept[..., None], 3, -1))[..., 0]
     cut = np.dstack([_without_green(shown, kept) if on_green else shown, kept])
+    if silhouette is not None:
+        silhouette = crop.warp(np.repeat(silhouette[..., None], 3, -1))[..., 0]
     joints_px = crop.to_crop(joints_px)
     joints_mm = known_mm(sample, reader)
     joints_rel = None if joints_mm is None else _relative(joints_mm @ crop.camera_from_crop)
     if sample.side == "right":
         cut, joints_px = cut[:, ::-1], joints_px * (-1, 1) + (WINDOW - 1, 0)
         joints_rel = None if joints_rel is None else joints_rel * (-1, 1, 1)
+        silhouette = None if silhouette is None else np.ascontiguousarray(silhouette[:, ::-1])
     cut, has_side = np.ascontiguousarray(cut), sample.side is not None
-    return Window(cut, joints_px, sample.valid, has_side, crop.focal_px, joints_rel, on_green)
+    return Window(cut, joints_px, sample.valid, has_side, crop.focal_px, joints_rel, on_green, silhouette)
+
+
+def _aim(sample: Sample, silhouette: np.ndarray | None, size_px: tuple[int, int]) -> tuple[np.ndarray, Crop]:
+    """Aim at a sample's joints, or where none is labelled upright at its silhouette, in whose middle they are all put."""
+    margin = MARGIN * WINDOW / CROP_SIZE
+    if silhouette is None:
+        return aim(sample, size_px, WINDOW, margin)
+    rows, columns = np.nonzero(silhouette > _COVERED)
+    low, high = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()])
+    middle_px = (low + high) / 2
+    camera = sample.camera or Camera.from_fov(size_px)
+    crop = Crop.from_box(camera, middle_px, margin * float((high - low).max() + 1), size=WINDOW)
+    return np.tile(middle_px, (N_JOINTS, 1)), crop
 
 
 def placed_joints(window: Window, placement: Placement, size: int) -> np.ndarray | None:
@@ -76,7 +97,7 @@ def placed_joints(window: Window, placement: Placement, size: int) -> np.ndarray
 
 
 class OnDemand(Sequence):
-    """The windows of a large set, cut when asked for, the last ones kept: None where a sample has no labelled joint.
+    """The windows of a large set, cut when asked for, the last ones kept: None where a sample has neither labelled joint nor mask.
 
     Raises HandposeError where no sample seems to have one.
     """
@@ -86,12 +107,14 @@ class OnDemand(Sequence):
         self._cut = lru_cache(_CACHED)(partial(_cut, opened))
         count = len(opened.samples)
         probed = np.unique(np.linspace(0, count - 1, min(count, _PROBED)).astype(int)).tolist()
-        empty = sum(not opened.samples[index].valid.any() for index in probed)
+        empty = sum(not _tells(opened.samples[index]) for index in probed)
         if empty == len(probed):
-            raise HandposeError(f"{opened.samples.name}: none of {empty} samples looked at has a labelled joint")
+            raise HandposeError(
+                f"{opened.samples.name}: none of {empty} samples looked at has a labelled joint or a mask"
+            )
         if empty:
             name = opened.samples.name
-            print(f"{name}: some {empty / len(probed):.0%} of {count} samples have no labelled joint: passed over")
+            print(f"{name}: some {empty / len(probed):.0%} of {count} samples have no joint or mask: passed over")
 
     def __len__(self) -> int:
         return len(self._opened.samples)
@@ -101,7 +124,7 @@ class OnDemand(Sequence):
 
 
 def windows_of(opened: Opened) -> Sequence[Window | None]:
-    """Give the windows of a set: of a small one all, without samples that have no labelled joint, whose number is told in one line."""
+    """Give the windows of a set: of a small one all, without samples that have neither labelled joint nor mask, whose number is told in one line."""
     if opened.reader == "shards":
         return opened.samples  # type: ignore[return-value]  # windows already
     count = len(opened.samples)
@@ -109,13 +132,20 @@ def windows_of(opened: Opened) -> Sequence[Window | None]:
         return OnDemand(opened)
     windows = [window for window in map(partial(_cut, opened), range(count)) if window is not None]
     if len(windows) < count:
-        print(f"{opened.samples.name}: {count - len(windows)} of {count} samples have no labelled joint: passed over")
+        print(f"{opened.samples.name}: {count - len(windows)} of {count} samples have no joint or mask: passed over")
     return windows
 
 
 def _cut(opened: Opened, index: int) -> Window | None:
     sample = opened.samples[index]
-    return cut_window(sample, opened.reader, opened.samples.name) if sample.valid.any() else None
+    return cut_window(sample, opened.reader, opened.samples.name) if _tells(sample) else None
+
+
+def _tells(sample: Sample) -> bool:
+    if sample.valid.any():
+        return True
+    mask = sample.mask
+    return mask is not None and bool((mask > _COVERED).any())
 
 
 def _relative(joints_mm: np.ndarray) -> np.ndarray | None:

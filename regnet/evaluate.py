@@ -1,122 +1,28 @@
 """`regnet test`: measure a network on labelled hands, in their labelled crops and so apart from any detector.
 
-2D errors are those of `pck`: distance over the longer side of the labelled joints' box, over all labelled joints. Where the source has
-3D truth, the 3D figures are those of its dataset's protocol (`regnet.protocols`), each with its alignment. Folders of pictures without
-labels, and videos (`--v`), go through the tracker, which draws and writes tracks.
+What the figures are is told in `regnet.measure` and `regnet.protocols`; `--report` writes them out with tables, PCK curves beside the
+published ones, and the worst hands. Folders of pictures without labels, and videos (`--v`), go through the tracker, which draws and
+writes tracks.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from handpose.errors import HandposeError
-from handpose.metrics import Score, auc
-from handpose.skeleton import DEFAULT_SCALE_MM, Side
 from regnet.labelled import RENDER, LabelledWindow, cut_windows, is_labelled, open_split, rendered_windows
-from regnet.predictor import DEFAULT_WEIGHTS, Predictor, WindowPrediction
-from regnet.protocols import GENERAL, PROTOCOLS, Protocol, scores_3d
+from regnet.measure import PCK_LIMITS, Measured, measure
+from regnet.predictor import DEFAULT_WEIGHTS, Predictor
+from regnet.protocols import GENERAL, PROTOCOLS, Protocol
+from regnet.report import Report
+from regnet.report_plot import require_matplotlib
 
-PCK_LIMITS = (0.05, 0.10, 0.20)
 RENDERED_HANDS = 2000
-_BATCH = 32
-_SHOWN = 48
-_SECOND_LOOKS = 2  # at hands whose labels do not tell where to aim
-
-Figures = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The figures by key, those of 3D with their alignment, and some pictures of predictions."""
-
-    figures: Figures
-    scores: dict[str, Score]
-    pictures: list[np.ndarray]
-
-
-def evaluate(predictor: Predictor, windows: Iterable[LabelledWindow], protocol: Protocol = GENERAL) -> Measured:
-    """Measure a predictor on labelled hands by a protocol.
-
-    A hand whose side is not labelled is looked at as a left one, and again as a right one where the network says so.
-    """
-    errors = _Errors()
-    pictures: list[np.ndarray] = []
-    for batch in _batches(iter(windows)):
-        sides: list[Side] = [window.side or "left" for window in batch]
-        seen = predictor.windows(_images(batch), sides)
-        doubtful = [window.side is None and seen.left[i] < 0.5 for i, window in enumerate(batch)]
-        if any(doubtful):
-            sides = ["right" if turned else side for turned, side in zip(doubtful, sides, strict=True)]
-            seen = predictor.windows(_images(batch), sides)
-        for _ in range(_SECOND_LOOKS if any(window.picture is not None for window in batch) else 0):
-            batch = [window.aimed_at(seen.joints_px[i]) for i, window in enumerate(batch)]
-            seen = predictor.windows(_images(batch), sides)
-        other = predictor.windows(_images(batch), ["left" if side == "right" else "right" for side in sides])
-        for i, window in enumerate(batch):
-            errors.add(window, seen, i)
-            errors.add_side(window, seen.left[i], other.left[i])
-            if len(pictures) < _SHOWN:
-                pictures.append(_draw(window, seen.joints_px[i]))
-    figures = errors.figures()
-    if protocol.in_pixels:
-        figures[f"auc_2d_0_{protocol.in_pixels:g}_px"] = auc(np.concatenate(errors.picture_px), 0, protocol.in_pixels)
-    scores = errors.scores(protocol)
-    return Measured(figures | {key: score.value for key, score in scores.items()}, scores, pictures)
-
-
-class _Errors:
-    """What is gathered hand by hand."""
-
-    def __init__(self) -> None:
-        self.of_box: list[np.ndarray] = []
-        self.picture_px: list[np.ndarray] = []
-        self.window_px: list[np.ndarray] = []
-        self.side_right: list[bool] = []
-        self.presence: list[float] = []
-        self.predicted_mm: list[np.ndarray] = []
-        self.truth_mm: list[np.ndarray] = []
-
-    def add(self, window: LabelledWindow, seen: WindowPrediction, i: int) -> None:
-        valid = window.valid
-        distance = np.linalg.norm(window.crop.to_image(seen.joints_px[i]) - window.joints_px, axis=-1)[valid]
-        box_px = np.ptp(window.joints_px[valid], axis=0).max(initial=0)
-        self.of_box.append(distance / box_px if box_px > 0 else distance[:0])  # a single joint has no box
-        self.picture_px.append(distance)
-        truth_px = window.crop.to_crop(window.joints_px)
-        self.window_px.append(np.linalg.norm(seen.joints_px[i] - truth_px, axis=-1)[valid])
-        self.presence.append(float(seen.presence[i]))
-        if window.joints_mm is not None:
-            self.predicted_mm.append(seen.joints_rel[i] * DEFAULT_SCALE_MM)
-            self.truth_mm.append(window.joints_mm)
-
-    def add_side(self, window: LabelledWindow, *left: float) -> None:
-        """Count the side as seen under both assumptions: a network that always agrees with the assumed one scores a half."""
-        if window.side is not None:
-            self.side_right += [(chance > 0.5) == (window.side == "left") for chance in left]
-
-    def figures(self) -> Figures:
-        if not self.of_box:
-            raise HandposeError("the source holds no labelled hand")
-        of_box = np.concatenate(self.of_box)
-        figures: Figures = {"n": len(self.of_box)}
-        figures |= {f"pck@{limit:.2f}": float((of_box <= limit).mean()) for limit in PCK_LIMITS}
-        figures |= {"epe_of_box": float(of_box.mean()), "epe_px": float(np.concatenate(self.window_px).mean())}
-        if self.side_right:
-            figures["side_right"] = float(np.mean(self.side_right))
-        figures["presence"] = float(np.mean(self.presence))
-        return figures
-
-    def scores(self, protocol: Protocol) -> dict[str, Score]:
-        if not self.truth_mm:
-            return {}
-        return scores_3d(protocol, np.array(self.predicted_mm), np.array(self.truth_mm))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -132,6 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=("train", "held_out"), help="only one side of a dataset's split")
     parser.add_argument("--output", metavar="FILE", help="picture of predictions; without labels: the track file")
     parser.add_argument("--json", metavar="FILE", help="write the figures for programs")
+    parser.add_argument(
+        "--report", metavar="DIR", type=Path, help="write figures, tables, PCK curves and the worst hands"
+    )
+    parser.add_argument(
+        "--predictions",
+        metavar="FILE.json",
+        type=Path,
+        help="score these joints and meshes of FreiHAND's evaluation set",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -141,9 +56,14 @@ def run(args: argparse.Namespace) -> None:
     if args.v or (args.i != RENDER and not is_labelled(Path(args.i))):
         _track(args)
         return
-    for path in (args.output, args.json):
+    if args.report:
+        require_matplotlib()
+    for path in (args.output, args.json, args.report):
         if path and not Path(path).parent.is_dir():
             raise HandposeError(f"{Path(path).parent}: no such folder")
+    if args.predictions:
+        _score_predictions(args)
+        return
     predictor = load_predictor(args.weights)
     if args.i == RENDER:
         count = args.n or RENDERED_HANDS
@@ -152,14 +72,13 @@ def run(args: argparse.Namespace) -> None:
         opened = open_split(Path(args.i), args.split)
         dataset, protocol = opened.samples.name, PROTOCOLS.get(opened.reader, GENERAL)
         windows, count = cut_windows(opened, predictor.input_size, args.n, args.seed)
-    measured = evaluate(predictor, _with_progress(windows, count), protocol)
-    _report(args.i, dataset, measured, protocol)
+    measured = measure(predictor, _with_progress(windows, count), protocol)
+    _print(args.i, dataset, measured, protocol)
+    report = Report(args.i, dataset, args.split, args.weights or DEFAULT_WEIGHTS.name, protocol, measured)
     if args.json:
-        content = {"source": args.i, **measured.figures}
-        if measured.scores:
-            alignments = {key: score.alignment for key, score in measured.scores.items()}
-            content |= {"dataset": dataset, "protocol": protocol.name, "alignments": alignments}
-        Path(args.json).write_text(json.dumps(content) + "\n")
+        Path(args.json).write_text(json.dumps(report.content()) + "\n")
+    if args.report:
+        report.write(args.report)
     if args.output:
         _write_sheet(measured.pictures, Path(args.output))
 
@@ -170,7 +89,7 @@ def load_predictor(weights: str | None) -> Predictor:
     return Predictor.from_file(path, runtime="auto" if path.suffix == ".onnx" else "keras")
 
 
-def _report(source: str, dataset: str, measured: Measured, protocol: Protocol) -> None:
+def _print(source: str, dataset: str, measured: Measured, protocol: Protocol) -> None:
     figures = measured.figures
     print(f"{source}: {figures['n']} hands, each in its labelled crop")
     print(
@@ -196,32 +115,37 @@ def _track(args: argparse.Namespace) -> None:
     source = Path(args.v or args.i)
     if not source.exists():
         raise HandposeError(f"{source}: no such file or folder")
-    if args.n or args.json or args.split:
-        raise HandposeError(f"{source}: holds no labels, so --n, --split and --json have no meaning")
+    if args.n or args.json or args.split or args.report or args.predictions:
+        raise HandposeError(
+            f"{source}: holds no labels, so --n, --split, --json, --report and --predictions have no meaning"
+        )
     output = Path(args.output) if args.output else Path(f"{source.stem}.jsonl")
     weights = Path(args.weights) if args.weights else None
     (track_video if args.v else track_pictures)(source, output, weights)
 
 
-def _images(batch: list[LabelledWindow]) -> np.ndarray:
-    return np.stack([window.image for window in batch])
+def _score_predictions(args: argparse.Namespace) -> None:
+    from regnet.predictions import score_predictions
 
-
-def _batches(windows: Iterator[LabelledWindow]) -> Iterator[list[LabelledWindow]]:
-    while batch := list(islice(windows, _BATCH)):
-        yield batch
+    if args.weights or args.n or args.split or args.report or args.output:
+        raise HandposeError(
+            "--predictions scores a file of FreiHAND's whole evaluation set: of the others only --json goes with it"
+        )
+    scores, notes = score_predictions(Path(args.i), args.predictions)
+    print(f"{args.predictions}: {next(iter(scores.values())).n} hands of FreiHAND's evaluation set")
+    for line in (*scores.values(), *notes):
+        print(f"  {line}")
+    if args.json:
+        content = {"source": args.i, "predictions": str(args.predictions), "notes": notes}
+        content |= {key: score.value for key, score in scores.items()}
+        content["alignments"] = {key: score.alignment for key, score in scores.items()}
+        Path(args.json).write_text(json.dumps(content) + "\n")
 
 
 def _with_progress(windows: Iterable[LabelledWindow], count: int) -> Iterable[LabelledWindow]:
     from tqdm import tqdm
 
     return tqdm(windows, total=count, unit="hand", leave=False, disable=None)
-
-
-def _draw(window: LabelledWindow, joints_px: np.ndarray) -> np.ndarray:
-    from handpose.draw import draw_skeleton
-
-    return draw_skeleton(window.image, joints_px)
 
 
 def _write_sheet(pictures: list[np.ndarray], path: Path) -> None:

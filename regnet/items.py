@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 
 from handpose.heatmap import HEATMAP_SIZE
@@ -15,17 +16,20 @@ RIGHT_SHARE = 0.2  # of the items, mirrored to teach the side
 
 def training_item(
     image: np.ndarray, cells: np.ndarray, *, left: bool, valid: np.ndarray | None = None,
-    joints_rel: np.ndarray | None = None, has_side: bool = True,
+    joints_rel: np.ndarray | None = None, has_side: bool = True, silhouette: np.ndarray | None = None,
 ) -> Item:  # fmt: skip
     """Make the item of an image (S, S, 3) of a left hand with joints (21, 2) [cells].
 
     Without joints_rel (21, 3) its 3D is unknown; a joint that is not `valid`, or NaN there, has none. With `left` False the image is
     mirrored into a right hand, which only teaches side and presence: its joints are learnt from the left one. A hand is present while
-    most of its joints are inside.
+    most of its joints are inside. `silhouette` (S, S) uint8 tells where joints without a label may be.
     """
     inside = ((cells > -0.5) & (cells < HEATMAP_SIZE - 0.5)).all(-1)
     labelled = (np.ones(N_JOINTS, bool) if valid is None else valid) & left
-    flat = joints_rel is None and left
+    flat = joints_rel is None and bool(labelled.any())
+    mask: np.ndarray = np.zeros((HEATMAP_SIZE, HEATMAP_SIZE), np.float32)
+    if silhouette is not None:
+        mask = cv2.resize(silhouette, mask.shape, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     joints_rel = np.full((N_JOINTS, 3), np.nan) if joints_rel is None else joints_rel
     known_3d = np.isfinite(joints_rel).all(-1) & labelled
     return {
@@ -39,6 +43,8 @@ def training_item(
         "presence": np.array([inside.mean() > 0.5], np.float32),
         "left": np.array([left], np.float32),
         "has_left": np.array([has_side], np.float32),
+        "mask": mask,
+        "masked": np.float32(left and bool(mask.any())),
     }
 
 
@@ -50,4 +56,5 @@ def empty_item(image: np.ndarray) -> Item:
         "image": image, "cells": np.zeros((N_JOINTS, 2), np.float32), "labelled": zeros + 1, "inside": zeros,
         "joints_rel": np.zeros((N_JOINTS, 3), np.float32), "known_3d": zeros, "flat": np.float32(0),
         "presence": nothing, "left": nothing, "has_left": nothing,
+        "mask": np.zeros((HEATMAP_SIZE, HEATMAP_SIZE), np.float32), "masked": np.float32(0),
     }  # fmt: skip

@@ -24,7 +24,7 @@ class KerasNetwork:
             raise HandposeError(
                 '--runtime keras needs Keras and TensorFlow: pip install "ganerated-hands[train]"'
             ) from error
-        from regnet.export import serving_function
+        from regnet.exporter import serving_function
         from regnet.networks import load
 
         if device == "gpu" and not keras.distribution.list_devices("gpu"):

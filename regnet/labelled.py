@@ -20,7 +20,7 @@ from handpose.data.sample import Sample
 from handpose.errors import HandposeError
 from handpose.skeleton import Side
 
-RENDER = "render"  # the source that is no folder
+RENDER, GANERATE = "render", "ganerate"  # the sources that are no folders
 
 _EXACT_UNSEEN = (
     "rhd",
@@ -80,7 +80,7 @@ def reader_of(folder: Path) -> ModuleType:
     """Find the reader that recognises a folder. Raises HandposeError where there is none."""
     reader = find_reader(folder)
     if reader is None:
-        known = f"{', '.join(READERS)}; a photo set has images/ and pseudo_labels.json or annotations.json"
+        known = f"{', '.join(READERS)}; a photo set has images/ and pseudo_labels.json or annotations.json, your own labels.jsonl"
         raise HandposeError(f"{folder}: no dataset of a known layout ({known}); datasets/README.md draws them")
     return reader
 

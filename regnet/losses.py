@@ -6,7 +6,7 @@ is the known reason why re-implementations do not converge. What a sample lacks 
 Targets, all float32:
 cells (N, 21, 2) joints [heatmap cells]; labelled (N, 21) 1 where the joint's place is known; inside (N, 21) 1 where it is in the crop;
 joints_rel (N, 21, 3), known_3d (N, 21) 1 where the joint's is known; flat (N,) 1 where only 2D is known; presence (N, 1);
-left (N, 1), has_left (N, 1).
+left (N, 1), has_left (N, 1); and where silhouettes are known, mask (N, 32, 32) 0..1, and masked (N,) 1 where the sample has one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ WEIGHT_FLAT = 30.0
 WEIGHT_SCORES = 5.0
 WEIGHT_LEFT = 20.0  # the side is the hardest score to learn: it turns on palm or back alone
 PEAK_WEIGHT = 9.0  # a pixel at a peak counts 1 + 9 times: the rest of a map is empty
+MASK_RIM = 2  # cells: the map of a joint at the border of the hand reaches so far out
 CONFIDENT_CELLS = 1.5  # an error of so many cells (6 px of a 128 px crop) halves nothing more than exp(-1/2)
 
 
@@ -44,8 +45,10 @@ def regnet_losses(outputs: dict, targets: dict) -> dict:
     }
     if "heatmaps_mid" in outputs:
         losses["heatmaps_mid"] = _heatmap_loss(outputs["heatmaps_mid"], targets)
+    if "mask" in targets:
+        losses["mask"] = _mask_loss(outputs["heatmaps"], targets)
     losses["loss"] = (
-        WEIGHT_2D * (losses["heatmaps"] + losses.get("heatmaps_mid", 0.0))
+        WEIGHT_2D * (losses["heatmaps"] + losses.get("heatmaps_mid", 0.0) + losses.get("mask", 0.0))
         + WEIGHT_3D * (losses["joints_mid"] + losses["joints_rel"])
         + WEIGHT_FLAT * losses["flat"]
         + WEIGHT_SCORES * (losses["confidence"] + losses["presence"])
@@ -62,6 +65,18 @@ def _heatmap_loss(heatmaps, targets):
     wanted = y[:, :, None] * x[:, None] * targets["inside"][:, None, None]
     error = (1 + PEAK_WEIGHT * wanted) * ops.square(heatmaps - wanted)
     return 0.5 * ops.mean(ops.sum(error * targets["labelled"][:, None, None], axis=(1, 2, 3)))
+
+
+def _mask_loss(heatmaps, targets):
+    """Where a silhouette is all that tells of a joint: its map must be empty off the hand, and somewhere on the hand reach 1.
+
+    The joint may be anywhere on the hand, so nothing else is said of the map there. Scaled as the heatmap loss.
+    """
+    hand = ops.max_pool(targets["mask"][..., None], 2 * MASK_RIM + 1, 1, padding="same")
+    off = ops.sum((1 - hand) * ops.square(heatmaps), axis=(1, 2))
+    peak = ops.max(heatmaps * ops.cast(hand > 0.5, heatmaps.dtype), axis=(1, 2))
+    error = off + (1 + PEAK_WEIGHT) * ops.square(ops.maximum(1 - peak, 0.0))
+    return 0.5 * ops.mean(ops.sum(error * (1 - targets["labelled"]), axis=1) * targets["masked"])
 
 
 def _joint_loss(joints, targets):

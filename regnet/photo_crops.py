@@ -18,7 +18,7 @@ from regnet.dataset_crops import KEPT, WINDOW, Window, placed_joints, windows_of
 from regnet.items import RIGHT_SHARE, Item, empty_item, training_item
 from regnet.labelled import open_split
 
-_TRIES = 1000  # draws in search of a hand, where some samples have no labelled joint
+_TRIES = 1000  # draws in search of a hand, where some samples have nothing labelled
 
 
 class PhotoCrops:
@@ -58,10 +58,11 @@ class PhotoCrops:
             image = (image * alpha + ground * (1 - alpha)).astype(np.uint8)
         if rng.random() < 0.3:
             image = cut_out(image, rng, self.backgrounds.sample(rng, self.size))
+        silhouette = None if window.silhouette is None else placement.warp(window.silhouette, self.size)
         return training_item(
             random_look(image, rng), cells_from_px(placement.points(window.joints_px), self.size),
             left=rng.random() > RIGHT_SHARE, valid=window.valid, has_side=window.has_side,
-            joints_rel=placed_joints(window, placement, self.size),
+            joints_rel=placed_joints(window, placement, self.size), silhouette=silhouette,
         )  # fmt: skip
 
     def _drawn(self, rng: np.random.Generator) -> Window:
@@ -74,7 +75,7 @@ class PhotoCrops:
                 index -= len(windows)
             if window is not None:
                 return window
-        raise HandposeError(f"none of {_TRIES} samples drawn has a labelled joint")
+        raise HandposeError(f"none of {_TRIES} samples drawn has a labelled joint or a mask")
 
     def _empty(self, rng: np.random.Generator) -> Item:
         image = self.backgrounds.sample(rng, self.size)

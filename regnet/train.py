@@ -10,9 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from handpose.errors import HandposeError
+from handpose.training import distribute
 from handpose.training.loop import Task, run_loop
 from handpose.training.options import RunConfig, add_run_arguments, open_run, run_fields
 from handpose.training.run_dir import RunDir
+from regnet.labelled import GANERATE, RENDER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +25,9 @@ class TrainConfig(RunConfig):
     network: str = "light"
     input_size: int = 128
     projection: bool = True
+    backbone: str = ""
     without_hand: str = ""
+    generator: str = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,20 +37,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", type=int, choices=(128, 256), default=128, help="side of the crop [px]")
     parser.add_argument("--no-projection", action="store_true", help="leave out ProjLayer and RenderingLayer")
     parser.add_argument(
+        "--backbone", default="", metavar="imagenet|FILE",
+        help="begin the paper's network with ResNet50's weights: those of ImageNet, fetched by Keras, or a .h5 of them",
+    )  # fmt: skip
+    parser.add_argument(
         "--without-hand", default="", metavar="DIR", help="pictures without hands (tools/mine_false_hands.py)"
+    )
+    parser.add_argument(
+        "--generator", metavar="FILE", help="translator for the source ganerate (default: the one that comes along)"
     )
 
 
 def run(args: argparse.Namespace) -> None:
     """Start or continue the run that the options describe."""
-    config, folder = open_run(args, TrainConfig, _config)
-    train(config, folder, resume=args.resume)
+    with distribute.over(args.devices):
+        config, folder = open_run(args, TrainConfig, _config)
+        train(config, folder, resume=args.resume)
 
 
 def _config(args: argparse.Namespace) -> TrainConfig:
+    from handpose.synthesis.translated import generator_file
+
+    fields = run_fields(args)
+    if args.backbone and args.network != "paper":
+        raise HandposeError("--backbone is the paper's network's: give --network paper with it")
+    if args.backbone and args.init:
+        raise HandposeError("--backbone and --init both tell what to begin with: give one of them")
+    generator = str(generator_file(args.generator)) if GANERATE in fields["sources"] else ""
     return TrainConfig(
-        network=args.network, input_size=args.input, projection=not args.no_projection, without_hand=args.without_hand,
-        **run_fields(args),
+        network=args.network, input_size=args.input, projection=not args.no_projection, backbone=args.backbone,
+        without_hand=args.without_hand, generator=generator, **fields,
     )  # fmt: skip
 
 
@@ -64,12 +85,18 @@ def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callab
     keras.config.set_dtype_policy(config.precision)
     options = {"projection": config.projection} if config.network == "light" else {"training_branch": True}
     model = networks.build(config.network, config.input_size, **options)
-    if config.init:
+    if config.backbone and not resume:
+        from regnet.backbone import fill_backbone
+
+        fill_backbone(model, config.backbone)
+    if config.init and not resume:
         load_weights(model, Path(config.init))
-    held_out = HeldOut(config.sources, config.input_size)
+    # What the translator makes is measured on plain renders: runs with and without it are to be compared.
+    held_out = HeldOut([RENDER if source == GANERATE else source for source in config.sources], config.input_size)
     mixed = StreamConfig(
-        config.sources, config.mix, config.batch_size, config.input_size, config.seed, config.without_hand
-    )
+        config.sources, config.mix, config.batch_size, config.input_size, config.seed, config.without_hand,
+        config.generator,
+    )  # fmt: skip
     task = Task(
         model,
         regnet_losses,

@@ -1,5 +1,6 @@
-"""Export to ONNX: the contract, agreement with Keras, refusals."""
+"""Export: the contract, agreement with Keras in every format, int8, refusals."""
 
+import argparse
 import hashlib
 import json
 
@@ -8,10 +9,14 @@ import numpy as np
 import pytest
 
 from handpose.errors import HandposeError
-from regnet import export as exporting
+from handpose.heatmap import decode_heatmaps
+from regnet import export as command
+from regnet import exporter as exporting
+from regnet.export_formats import FORMATS, Format, load_onnx, load_openvino
 from regnet.keras_predictor import KerasNetwork
+from regnet.labelled import labelled_windows
 from regnet.networks import build, load
-from regnet.predictor import Predictor
+from regnet.predictor import DEFAULT_WEIGHTS, Predictor
 
 CONTRACT = {
     "features": (432,),
@@ -49,9 +54,8 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(run):
-    path = run / "light.onnx"
-    exporting.export(run, path)
-    return path
+    exporting.export(run, run / "light")
+    return run / "light.onnx"
 
 
 def test_exported_file_keeps_the_contract(exported):
@@ -64,35 +68,27 @@ def test_exported_file_keeps_the_contract(exported):
     assert {output.name for output in graph.output} == set(CONTRACT)
     for batch in (1, 3):
         pictures = np.random.default_rng(batch).integers(0, 256, (batch, 128, 128, 3), dtype=np.uint8)
-        outputs = exporting.run_onnx(exported, pictures)
+        outputs = load_onnx(exported)(pictures)
         assert {name: value.shape for name, value in outputs.items()} == {k: (batch, *v) for k, v in CONTRACT.items()}
         for name in ("confidence", "presence", "left"):
             assert outputs[name].min() >= 0 and outputs[name].max() <= 1
 
 
 def test_the_shipped_export_agrees_with_keras_on_photographs(shared_data):
-    from regnet.labelled import labelled_windows
-    from regnet.predictor import DEFAULT_WEIGHTS
-
     windows, _ = labelled_windows(shared_data / "real" / "hands_dguzk", 128, 16)
     pictures = np.stack([window.image for window in windows])
     found = exporting.differences(
-        exporting.run_onnx(DEFAULT_WEIGHTS, pictures),
+        load_onnx(DEFAULT_WEIGHTS)(pictures),
         KerasNetwork(DEFAULT_WEIGHTS.with_suffix(".weights.h5"))(pictures),
     )
     assert set(found) == set(CONTRACT)
     assert max(found.values()) < exporting.TOLERANCE
 
 
-def test_openvino_agrees_too(run, exported):
-    openvino = pytest.importorskip("openvino")
+def test_openvino_runs_the_onnx_file_too(run, exported):
     pictures = exporting.test_pattern(128)
-    compiled = openvino.Core().compile_model(str(exported), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    outputs = {key.any_name: value for key, value in compiled(pictures).items()}
-    assert (
-        max(exporting.differences(outputs, KerasNetwork(exported.with_suffix(".weights.h5"))(pictures)).values())
-        < exporting.TOLERANCE
-    )
+    reference = KerasNetwork(exported.with_suffix(".weights.h5"))(pictures)
+    assert max(exporting.differences(load_openvino(exported)(pictures), reference).values()) < exporting.TOLERANCE
 
 
 def test_heatmaps_are_the_kept_ones_in_their_order(run, exported):
@@ -100,7 +96,7 @@ def test_heatmaps_are_the_kept_ones_in_their_order(run, exported):
     pictures = exporting.test_pattern(128)
     reference = np.array(model(pictures.astype("float32"))["heatmaps"])
     np.testing.assert_allclose(
-        exporting.run_onnx(exported, pictures)["heatmaps"], np.moveaxis(reference, -1, 1)[:, :21], atol=1e-3
+        load_onnx(exported)(pictures)["heatmaps"], np.moveaxis(reference, -1, 1)[:, :21], atol=1e-3
     )
 
 
@@ -122,7 +118,7 @@ def test_keras_runtime_predicts_what_onnx_does(run, exported):
         input_size = 128
 
         def __call__(self, images):
-            return exporting.run_onnx(exported, images)
+            return load_onnx(exported)(images)
 
     windows = exporting.test_pattern(128)
     sides = ["left", "right", "right", "left"]
@@ -141,13 +137,52 @@ def test_keras_runtime_finds_the_keras_weights_beside_the_exported_ones(run, exp
         assert capsys.readouterr().err.count("no GPU that Keras") == 1
 
 
-def test_an_export_that_differs_is_refused_and_leaves_nothing(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(exporting, "write_onnx", lambda function, size, path, metadata: path.write_bytes(b"draft"))
-    monkeypatch.setattr(
-        exporting, "run_onnx", lambda path, images: {k: np.full((4, *v), 9.0) for k, v in CONTRACT.items()}
+def test_every_format_agrees_with_keras_on_photographs_and_is_timed(shared_data, tmp_path, capsys, monkeypatch):
+    """The network that ships, all formats in one table; int8 is calibrated on training photographs and moves no joint far."""
+    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+    monkeypatch.setattr(command, "CALIBRATION_HANDS", 32)
+    photos = shared_data / "real" / "hands_dguzk"
+    command_line = ["--i", str(DEFAULT_WEIGHTS.with_suffix(".weights.h5")), "--o", str(tmp_path / "net")]
+    command_line += ["--photos", str(photos), "--quantize", "int8", "bf16", "--format", *FORMATS]
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    command.run(parser.parse_args(command_line))
+    told = capsys.readouterr().out
+    assert "checked on 32 hands of hands_dguzk" in told
+    rows = {line[:14].strip(): line[14:].split() for line in told.splitlines() if " ms  " in line}
+    assert list(rows) == [
+        "keras", "onnx", "onnx int8", "openvino", "openvino int8", "litert", "saved_model", "openvino bf16"
+    ]  # fmt: skip
+    for name in FORMATS:
+        size, unit, difference, _, milliseconds = rows[name][:5]
+        assert float(difference) < exporting.TOLERANCE and float(milliseconds) > 0 and float(size) > 5, (name, unit)
+    for name in ("onnx", "openvino"):
+        assert float(rows[f"{name} int8"][0]) < 0.6 * float(rows[name][0])
+        assert float(rows[f"{name} int8"][2]) > exporting.TOLERANCE
+
+    windows, _ = labelled_windows(photos, 128, 12, split="held_out")
+    pictures = np.stack([window.image for window in windows])
+    seen, seen_int8 = (
+        decode_heatmaps(load_onnx(tmp_path / f"net{ending}")(pictures)["heatmaps"])[0]
+        for ending in (".onnx", ".int8.onnx")
     )
-    with pytest.raises(HandposeError, match="differs from Keras"):
-        exporting.export(run, tmp_path / "bad.onnx")
+    assert 0 < np.median(np.linalg.norm(seen - seen_int8, axis=-1)) < 0.5, "cells of 32"
+    card = json.loads((tmp_path / "net.json").read_text())["sha256"]
+    assert {"net.onnx", "net.int8.onnx", "net.xml", "net.bin", "net.tflite", "net.weights.h5"} < set(card)
+    assert "net.saved_model/saved_model.pb" in card
+    assert not list(tmp_path.glob(".*")), "nothing half is left"
+
+
+def test_an_export_that_differs_is_refused_and_leaves_nothing(run, tmp_path, monkeypatch):
+    def write(model, path, card, calibration):
+        path.write_bytes(b"draft")
+
+    def load(path):
+        return lambda images: {k: np.full((4, *v), 9.0) for k, v in CONTRACT.items()}
+
+    monkeypatch.setitem(FORMATS, "onnx", Format(".onnx", write, load))
+    with pytest.raises(HandposeError, match="onnx differs from Keras"):
+        exporting.export(run, tmp_path / "bad")
     assert not list(tmp_path.iterdir())
 
 
@@ -171,7 +206,21 @@ def test_missing_torn_and_foreign_weights_are_told_in_one_line(run, tmp_path):
     assert "no known network" in message(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "reason"), [("x.pb", "must end in .onnx"), ("none/x.onnx", "no such folder")])
-def test_bad_output_names_are_refused_before_the_work(run, tmp_path, name, reason):
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("--o x.pb", "must end in .onnx"),
+        ("--o x.onnx --format litert", "must end in .tflite"),
+        ("--o none/x.onnx", "no such folder"),
+        ("--o x --quantize int8", "--quantize int8 needs"),
+        ("--o x --quantize int8 --photos p --format saved_model", "--quantize int8 needs --format onnx or openvino"),
+        ("--o x --quantize bf16", "for --format openvino"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_work(run, tmp_path, monkeypatch, options, reason):
+    monkeypatch.chdir(tmp_path)
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
     with pytest.raises(HandposeError, match=reason):
-        exporting.export(run, tmp_path / name)
+        command.run(parser.parse_args(["--i", str(run), *options.split()]))
+    assert not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@ import pytest
 from tests_data import write_photo_set
 
 from geocongan.cli import main
-from geocongan.domains import DomainBatches, DomainConfig, to_network, to_picture
+from geocongan.domains import DomainBatches, DomainConfig, moved, to_network, to_picture
 from geocongan.measures import fid, kid, mask_iou
 from geocongan.silhouettes import cleaned, cut_out, holds_joints, recognise_ground, without_spill
 
@@ -107,6 +107,51 @@ def test_prepare_writes_what_training_reads(tmp_path, capsys):
         assert np.median(outside) > 0.98, "both sides lie on white"
 
 
+def test_realhands_as_released_is_prepared(tmp_path, capsys):
+    """Speckled lossy masks, one recording with `masks` and JPEG; a frame whose mask is empty is dropped with its reason."""
+    rng = np.random.default_rng(0)
+    image, silhouette = hand_on(GROUNDS["green"])
+    for user, colour, mask in (("user01", "png", "mask/image_{}.jpg"), ("user06_02", "jpg", "masks/image_{}.png")):
+        for number in range(1, 4):
+            noisy = silhouette if number < 3 else np.zeros_like(silhouette)
+            noisy = np.where(rng.random(noisy.shape) < 0.002 * (number < 3), 255 - noisy, noisy).astype(np.uint8)
+            for name, content in (
+                (f"color/image_{number}_color.{colour}", image[..., ::-1]),
+                (mask.format(number), noisy),
+            ):
+                path = tmp_path / "RealHands" / user / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(path), content)
+    assert main(["prepare", "--i", str(tmp_path / "RealHands"), "--o", str(tmp_path / "real"), "--size", "96"]) == 0
+    assert "4 of 6 frames kept; dropped: no hand 2" in capsys.readouterr().out
+    (folder,) = (tmp_path / "real").iterdir()
+    assert (folder / "contact_sheet.jpg").exists()
+    for number in range(1, 5):
+        cut = cv2.imread(str(folder / "mask" / f"image_{number}.png"), cv2.IMREAD_GRAYSCALE)
+        assert set(np.unique(cut)) == {0, 255} and cv2.connectedComponents(cut)[0] == 2, "speckles are gone"
+        rows = np.nonzero(cut.any(1))[0]
+        assert 60 < np.ptp(rows) < 92, "speckles do not widen the crop"
+    side = DomainBatches(DomainConfig("render", str(tmp_path / "real"), 64, 2)).real
+    assert len(side) == 4 and not len(side.joints)
+
+
+def test_given_silhouettes_are_taken(tmp_path, capsys):
+    folder, masks = write_photo_set(tmp_path / "photos", 4), tmp_path / "masks"
+    masks.mkdir()
+    for path in (folder / "images").iterdir():
+        image = cv2.imread(str(path))
+        stick = (image.max(-1) > 150).astype(np.uint8) * 255  # the hands are brighter than the clutter
+        cv2.imwrite(
+            str(masks / f"{path.stem}.png"), cv2.morphologyEx(stick, cv2.MORPH_CLOSE, np.ones((13, 13), np.uint8))
+        )
+    command = ["prepare", "--i", str(folder), "--masks", str(masks), "--size", "96"]
+    assert main([*command, "--o", str(tmp_path / "real")]) == 0
+    assert "4 of 4 frames kept" in capsys.readouterr().out
+    (masks / "2.png").unlink()
+    assert main([*command, "--o", str(tmp_path / "other")]) == 1
+    assert "no silhouette for 2.png" in capsys.readouterr().err
+
+
 def test_prepare_says_what_is_wrong(tmp_path, capsys):
     folder = write_photo_set(tmp_path / "photos", 2)
     (tmp_path / "real" / "user_photos").mkdir(parents=True)
@@ -121,6 +166,16 @@ def test_prepare_says_what_is_wrong(tmp_path, capsys):
 def test_pictures_survive_the_network_range():
     picture = np.random.default_rng(0).integers(0, 256, (5, 5, 3), dtype=np.uint8)
     np.testing.assert_array_equal(to_picture(to_network(picture)), picture)
+
+
+def test_moving_a_hand_leaves_its_colour_to_the_rim():
+    """What is transparent has no colour that could be mixed in."""
+    picture = np.zeros((64, 64, 4), np.uint8)
+    picture[16:48, 20:44] = (*SKIN, 255)
+    shown = moved(np.random.default_rng(1), picture)
+    rim = (shown[..., 3] > 40) & (shown[..., 3] < 250)
+    assert rim.sum() > 20
+    assert np.abs(shown[rim][:, :3].astype(int) - SKIN).max() <= 6
 
 
 def test_distances_of_features_grow_with_the_difference():

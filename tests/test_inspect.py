@@ -12,6 +12,7 @@ import test_dexter
 import test_freihand
 import test_ganerated
 import test_interhand
+import test_json_labels
 import test_panoptic
 import test_real_hands
 import test_rhd
@@ -35,6 +36,7 @@ def write_real_hands(root):
 
 WRITERS = {
     "photos": write_photo_set,
+    "json_labels": test_json_labels.write,
     "synth_hands": test_synth_hands.write,
     "ganerated": test_ganerated.write_released,
     "real_hands": write_real_hands,
@@ -85,13 +87,13 @@ def test_every_dataset_is_counted_and_shown(here, capsys, reader):
     ):  # their fixtures' joints are drawn at random
         assert "odd labels: 0" in said
     assert "broken files: 0" in said and "nan" not in said
-    assert ("publish" in said) == (reader != "photos")
+    assert ("publish" in said) == (reader not in ("photos", "json_labels"))
     rows = -(-min(len(dataset), 48) // 8)
     assert sheet.shape == (160 * rows, 1280, 3) and sheet[:160, :160].max() > 100
 
 
 def test_published_names_are_those_of_the_readers(here):
-    for reader in set(READERS) - {"photos"}:
+    for reader in set(READERS) - {"photos", "json_labels"}:
         folder = here / reader
         folder.mkdir()
         WRITERS[reader](folder)
@@ -148,6 +150,7 @@ def test_all_files_that_are_missing_are_listed(here, capsys):
         ("freihand", ["training/rgb/00000001.jpg", "training/rgb/00000003.jpg"]),
         ("panoptic", ["imgs/00000000.jpg", "imgs/00000001.jpg"]),
         ("photos", ["images/0.png", "images/3.png"]),
+        ("json_labels", ["one.png", "two_mask.png"]),
     ],
 )
 def test_every_reader_names_all_missing_files(here, reader, files):

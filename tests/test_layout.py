@@ -26,6 +26,9 @@ TRAINING = {
     "losses",
     "networks",
     "weights",
+    "muon",
+    "freeze",
+    "backbone",
     "gan",
     "progress",
     "detector_network",
@@ -77,7 +80,7 @@ def test_files_hold_one_idea():
     assert not too_long
 
 
-@pytest.mark.parametrize("command", ["tracker.cli", "regnet.cli", "handpose.cli"])
+@pytest.mark.parametrize("command", ["tracker.cli", "regnet.cli", "handpose.cli", "geocongan.cli"])
 def test_help_is_instant(command):
     """Nothing heavy may be imported to print help."""
     code = (

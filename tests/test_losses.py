@@ -110,3 +110,36 @@ def test_confidence_learns_the_distance():
     near = compute(outputs, targets)["confidence"]
     targets["cells"] = targets["cells"] + np.float32(8)
     assert compute(outputs, targets)["confidence"] > near + 5
+
+
+def masked(rng):
+    """Samples of which a silhouette is known and no joint: the hand covers the left half, its maps' peaks lie on it."""
+    outputs, targets = perfect(rng)
+    targets["labelled"][:] = targets["known_3d"][:] = 0
+    targets["mask"] = np.zeros((3, 32, 32), np.float32)
+    targets["mask"][:, :, :16] = 1
+    targets["masked"] = np.ones(3, np.float32)
+    cells = rng.uniform(3, 14, (3, 21, 2))
+    outputs["heatmaps"] = np.moveaxis(gaussian_heatmaps(np.round(cells)), 1, -1).astype(np.float32)
+    return outputs, targets
+
+
+def test_a_silhouette_alone_wants_joints_on_the_hand():
+    outputs, targets = masked(np.random.default_rng(8))
+    on_it = compute(outputs, targets)
+    assert on_it["mask"] < 0.01
+    assert on_it["loss"] - on_it["mask"] == pytest.approx(compute(outputs, targets | {"masked": np.zeros(3)})["loss"])
+    off_it = compute(outputs | {"heatmaps": outputs["heatmaps"][:, :, ::-1]}, targets)["mask"]
+    empty = compute(outputs | {"heatmaps": 0 * outputs["heatmaps"]}, targets)["mask"]
+    assert off_it > empty > 0.5 * 21 * 9, "neither a joint beside the hand nor none at all is an answer"
+
+
+def test_a_silhouette_says_nothing_of_labelled_joints_or_of_other_samples():
+    outputs, targets = masked(np.random.default_rng(9))
+    outputs["heatmaps"] = outputs["heatmaps"][:, :, ::-1]
+    whole = compute(outputs, targets)["mask"]
+    targets["masked"][0] = 0
+    assert compute(outputs, targets)["mask"] == pytest.approx(whole * 2 / 3, rel=0.05)
+    targets["labelled"][1] = 1
+    targets["labelled"][2, 7:] = 1
+    assert compute(outputs, targets)["mask"] == pytest.approx(whole / 9, rel=0.05)

@@ -36,6 +36,8 @@ def test_each_alignment_forgives_exactly_what_it_says(seed):
         "M0 aligned": ["same", "moved"],
         "W aligned": ["same", "moved"],
         "M0 and |W-M0| aligned": ["same", "moved", "scaled and moved"],
+        "W and |W-M0| aligned": ["same", "moved", "scaled and moved"],
+        "W and |M0-M1| aligned": ["same", "moved", "scaled and moved"],
         "fingertip centroid and spread aligned": ["same", "moved", "scaled and moved"],
         "aligned by a similarity": list(changes),
     }
@@ -117,4 +119,5 @@ def test_acceleration_error_of_a_parabola():
 def test_a_score_prints_what_it_means():
     text = str(metrics.mpjpe(hands(1), hands(2), "W aligned"))
     assert "mm" in text and "W aligned" in text and "21 joints" in text and "n=3" in text
-    assert str(metrics.auc_score(hands(1), hands(2), "absolute", 20, 50)).startswith("AUC 20-50 mm")
+    left = metrics.aligned_distances(hands(1), hands(2), "absolute")
+    assert str(metrics.auc_of(left, "absolute", 20, 50)).startswith("AUC 20-50 mm 0.")

@@ -21,7 +21,9 @@ def test_the_update_of_a_convolution_is_orthogonal(shape):
     update = _updated(shape, gradient)
     values = np.linalg.svd(update.reshape(-1, shape[-1]), compute_uv=False)
     longer = max(update.size // shape[-1], shape[-1])
-    assert np.abs(values / (0.2 * np.sqrt(longer)) - 0.95).max() < 0.35  # the quintic leaves singular values in 0.7..1.2
+    assert (
+        np.abs(values / (0.2 * np.sqrt(longer)) - 0.95).max() < 0.35
+    )  # the quintic leaves singular values in 0.7..1.2
     assert 0.1 < np.sqrt(np.mean(update**2)) < 0.25
     assert (update * gradient).sum() > 0
 

@@ -5,6 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+from tests_data import write_photo_set
 
 from handpose.data import photos
 from handpose.data.cutout import hand_alpha
@@ -44,6 +45,15 @@ def test_annotations_keep_validity(tmp_path):
     folder = write_set(tmp_path / "s", [{"file": "a.png", "joints": joints.tolist(), "hand": None}], "annotations.json")
     sample = photos.read(folder)[0]
     assert sample.side is None and not sample.valid[4] and sample.valid.sum() == 20
+
+
+def test_joints_lie_on_the_hands_that_are_drawn(tmp_path):
+    data = photos.read(write_photo_set(tmp_path / "sticks", 3))
+    for sample in data.samples():
+        column, row = sample.joints_px.astype(int).T
+        shown = (column >= 0) & (row >= 0) & (column < 200) & (row < 160)
+        np.testing.assert_array_equal(sample.image[row[shown], column[shown]], [(230, 160, 120)] * shown.sum())
+        assert shown.sum() > 15 and (sample.image == (230, 160, 120)).all(-1).mean() < 0.3
 
 
 def test_split_by_person(tmp_path):

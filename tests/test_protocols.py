@@ -13,7 +13,7 @@ from handpose.skeleton import DEFAULT_SCALE_MM, M0, TIPS, WRIST, Skeleton
 from regnet import evaluate as evaluation
 from regnet.cli import main
 from regnet.predictor import Predictor
-from regnet.protocols import GENERAL, PROTOCOLS, scores_3d
+from regnet.protocols import ABSOLUTE, GENERAL, PROTOCOLS, errors_3d, mrrpe, scores_3d
 
 REST = Skeleton.default("left").rest_joints_mm
 
@@ -30,19 +30,23 @@ def turned(joints):
     return 1.3 * joints @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) + (40, -20, 300)
 
 
+def scored(protocol, predicted, truth):
+    return scores_3d(protocol, errors_3d(protocol, predicted, truth))
+
+
 def values(protocol, predicted, truth):
-    return {key: score.value for key, score in scores_3d(protocol, predicted, truth).items()}
+    return {key: score.value for key, score in scored(protocol, predicted, truth).items()}
 
 
 @pytest.mark.parametrize("kind", ["stb", "rhd", "freihand", "interhand"])
 def test_figures_forgive_what_their_alignment_takes_away_and_nothing_more(kind):
     _, truth = noisy(6)
-    scores = scores_3d(PROTOCOLS[kind], 1.2 * truth + (7, 8, 9), truth)
+    scores = scored(PROTOCOLS[kind], 1.2 * truth + (7, 8, 9), truth)
     for score in scores.values():
         forgives = score.alignment not in ("W aligned", "M0 aligned")
         if score.unit == "mm":
             assert (score.value < 1e-6) == forgives, score
-    for score in scores_3d(PROTOCOLS[kind], turned(truth), truth).values():
+    for score in scored(PROTOCOLS[kind], turned(truth), truth).values():
         if score.unit == "mm":
             assert (score.value < 1e-6) == (score.alignment == "aligned by a similarity"), score
 
@@ -83,14 +87,18 @@ def test_tips_are_counted_on_frames_with_two_of_them():
     truth[:, [j for j in range(21) if j not in TIPS]] = np.nan
     truth[1, TIPS[1:]] = np.nan
     truth[2, TIPS[2:]] = np.nan
-    scores = scores_3d(PROTOCOLS["dexter"], predicted, truth)
-    assert set(scores) == {"tips_mpjpe_mm", "tips_auc_20_50", "tips_auc_0_100"}
-    assert {(score.n, score.joints) for score in scores.values()} == {(3, "5 joints")}
+    scores = scored(PROTOCOLS["dexter"], predicted, truth)
+    names = ("mpjpe_mm", "auc_20_50", "auc_0_100")
+    assert set(scores) == {f"tips_{name}" for name in names} | {f"tips_absolute_{name}" for name in names}
+    assert {(score.alignment == ABSOLUTE, score.n) for score in scores.values()} == {(False, 3), (True, 4)}
+    assert {score.joints for score in scores.values()} == {"5 joints"}
+    assert scores["tips_absolute_mpjpe_mm"].value == pytest.approx(np.nanmean(metrics.distances(predicted, truth)))
     kept = [0, 2, 3]
     aligned = metrics.fingertips_and_scale_aligned(predicted[kept], truth[kept])
     expected = np.nanmean(np.linalg.norm(aligned - truth[kept], axis=-1))
     assert scores["tips_mpjpe_mm"].value == pytest.approx(expected)
-    assert scores_3d(PROTOCOLS["dexter"], predicted[1:2], truth[1:2]) == {}
+    alone = scored(PROTOCOLS["dexter"], predicted[1:2], truth[1:2])  # one tip has no spread, but a place
+    assert {score.alignment for score in alone.values()} == {ABSOLUTE}
 
 
 def test_joints_that_are_not_known_do_not_count():
@@ -98,13 +106,21 @@ def test_joints_that_are_not_known_do_not_count():
     truth[0, 5] = np.nan
     truth[1, WRIST] = np.nan
     truth[2, M0] = np.nan
-    scores = scores_3d(PROTOCOLS["interhand"], predicted, truth)
+    scores = scored(PROTOCOLS["interhand"], predicted, truth)
     assert {key: score.n for key, score in scores.items()} == {
         "wrist_mpjpe_mm": 5, "root_mpjpe_mm": 5, "pa_mpjpe_mm": 3, "root_scale_mpjpe_mm": 4, "auc_20_50": 4,
     }  # fmt: skip
     predicted[0, 5] = 1e6
-    again = scores_3d(PROTOCOLS["interhand"], predicted, truth)
+    again = scored(PROTOCOLS["interhand"], predicted, truth)
     assert {key: score.value for key, score in again.items()} == {key: score.value for key, score in scores.items()}
+
+
+def test_mrrpe_is_the_error_of_the_way_from_wrist_to_wrist():
+    truth = np.array([[[10.0, 0, 500], [110, 0, 520]], [[0, 0, 600], [90, 20, 600]]])
+    predicted = truth + (30, -40, 200)  # both hands alike: no error
+    predicted[0, 1] += (3, 4, 0)
+    score = mrrpe(predicted, truth)
+    assert score.value == pytest.approx(2.5) and score.n == 2 and score.alignment == "left W relative to right W"
 
 
 class Upright:
@@ -136,11 +152,15 @@ def test_dexter_is_measured_at_its_fingertips(tmp_path, monkeypatch, capsys):
     assert figures["n"] == 3 and figures["tips_mpjpe_mm"] < 8 and figures["tips_auc_0_100"] > 0.9
     assert 0 <= figures["auc_2d_0_30_px"] <= 1
     assert not {"pa_mpjpe_mm", "root_scale_mpjpe_mm", "auc_20_50"} & set(figures)
-    assert set(figures["alignments"].values()) == {"fingertip centroid and spread aligned"}
+    assert set(figures["alignments"].values()) == {"fingertip centroid and spread aligned", "absolute"}
     printed = capsys.readouterr().out
-    assert "3D protocol of Dexter+Object: fingertips, frames with at least two" in printed
+    assert (
+        "3D protocol of Dexter+Object: fingertips, aligned by centroid and spread on frames with at least two"
+        in printed
+    )
     lines = [line for line in printed.splitlines() if "MPJPE" in line or "AUC 20" in line]
-    assert len(lines) == 2 and all("fingertip centroid and spread aligned; 5 joints; n=3" in line for line in lines)
+    assert sum("(fingertip centroid and spread aligned; 5 joints; n=3)" in line for line in lines) == 2
+    assert sum("(absolute; 5 joints; n=3)" in line for line in lines) == 2
 
 
 def test_sets_without_3d_name_no_3d_protocol(tmp_path, monkeypatch, capsys):

@@ -17,6 +17,7 @@ from regnet import evaluate as evaluation
 from regnet import unlabelled
 from regnet.cli import COMMANDS, main
 from regnet.labelled import labelled_windows, rendered_windows
+from regnet.measure import measure
 from regnet.predictor import Predictor
 
 
@@ -112,7 +113,7 @@ def test_pck_is_scored_as_distance_over_the_longer_side_of_the_labelled_box(phot
     predictor = Predictor(Seer(photo_set, 9.0))
     windows, _ = labelled_windows(photo_set, 128)
     windows = list(windows)
-    figures = evaluation.evaluate(predictor, windows).figures
+    figures = measure(predictor, windows).figures
     labels = json.loads((photo_set / "pseudo_labels.json").read_text())
     relative = []
     for window in windows:
@@ -129,7 +130,7 @@ def test_a_network_that_always_agrees_on_the_side_scores_a_half(photo_set):
             return {**super().__call__(images), "left": np.ones((len(images), 1))}
 
     windows, _ = labelled_windows(photo_set, 128)
-    figures = evaluation.evaluate(Predictor(Yes(photo_set)), windows).figures
+    figures = measure(Predictor(Yes(photo_set)), windows).figures
     assert figures["side_right"] == 0.5
 
 

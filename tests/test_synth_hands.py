@@ -79,6 +79,19 @@ def test_colour_and_depth_cameras_see_the_same_points():
     assert DEPTH_CAMERA.project(point)[0] == pytest.approx(475.62 * 10 / 500 + 311.125)
 
 
+def test_a_dot_drawn_at_a_joint_lies_under_it(tmp_path):
+    """By the release's numbers: the joint is in the depth camera's frame, the picture is the colour camera's."""
+    x, y, z = JOINTS[8] + (24.7, -0.0471401, 3.72045)
+    dot = 617.173 * x / z + 315.453, 617.173 * y / z + 242.259
+    frame, picture = write(tmp_path), PICTURE.copy()
+    cv2.circle(picture, np.round(dot).astype(int).tolist(), 3, (255, 255, 255), -1)
+    cv2.imwrite(str(beside(frame, "_color.png")), picture[..., ::-1])
+    sample = synth_hands.read(tmp_path)[0]
+    for joint in (8, 7):
+        column, row = np.round(sample.joints_px[joint]).astype(int)
+        assert (sample.image[row, column].min() == 255) == (joint == 8)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -143,7 +143,7 @@ def _resnet50():
     from keras import ops
 
     from handpose.runtime import load_network
-    from regnet.export import write_onnx
+    from handpose.training.exported import write_onnx
 
     model = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(128, 128, 3), pooling="avg")
     path = Path(tempfile.mkdtemp()) / "resnet50.onnx"

@@ -10,7 +10,7 @@ def export_detector(weights: Path, input_size: int, path: Path) -> None:
     import keras
     from keras import ops
 
-    from regnet.export import round_weights, save_half, write_card, write_onnx
+    from handpose.training.exported import round_weights, save_half, write_card, write_onnx
     from tracker.detector_network import build_detector
 
     keras.config.set_dtype_policy("float32")

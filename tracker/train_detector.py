@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handpose.errors import HandposeError
+from handpose.training import distribute
 from handpose.training.options import RunConfig, add_run_arguments, open_run, run_fields
 from handpose.training.run_dir import RunDir
 
@@ -31,8 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Start or continue the run that the options describe, and export what it learnt."""
-    config, folder = open_run(args, DetectorConfig, _config)
-    if train(config, folder, resume=args.resume):
+    with distribute.over(args.devices):
+        config, folder = open_run(args, DetectorConfig, _config)
+        finished = train(config, folder, resume=args.resume)
+    if finished:
         from tracker.detector_export import export_detector
 
         export_detector(folder.path / "best.weights.h5", config.input_size, folder.path / "detector.onnx")
@@ -60,7 +63,7 @@ def train(config: DetectorConfig, folder: RunDir, resume: bool = False, log: Cal
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
     model = build_detector(config.input_size)
-    if config.init:
+    if config.init and not resume:
         load_weights(model, Path(config.init))
     scenes = SceneConfig(config.sources, config.mix, config.batch_size, config.input_size, config.seed)
     held_out = HeldOutScenes(scenes)

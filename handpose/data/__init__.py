@@ -10,7 +10,7 @@ from handpose.data.sample import Sample
 from handpose.errors import HandposeError
 
 READERS = (
-    "photos", "synth_hands", "ganerated", "real_hands", "rhd", "stb", "dexter", "freihand", "interhand", "panoptic",
+    "photos", "json_labels", "synth_hands", "ganerated", "real_hands", "rhd", "stb", "dexter", "freihand", "interhand", "panoptic",
 )  # fmt: skip
 
 

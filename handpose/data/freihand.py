@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -78,6 +79,31 @@ class FreiHand:
             camera=camera,
             load_mask=partial(read_silhouette, mask) if part.has_masks else None,
         )
+
+
+def read_vertices(path: Path) -> np.ndarray | None:
+    """Read the vertices (N, V, 3) [mm] of the evaluation set's hands; None where `evaluation_verts.json` is not there.
+
+    Raises HandposeError naming the file where it is broken.
+    """
+    file = Path(path) / "evaluation_verts.json"
+    if not file.is_file():
+        return None
+    vertices = read_arrays(read_json(file), file)
+    if vertices.ndim != 3 or vertices.shape[2] != 3:
+        raise HandposeError(f"{file}: expected N x V x 3 numbers, found {vertices.shape}")
+    return vertices * 1000.0
+
+
+def read_arrays(content: Any, path: Path) -> np.ndarray:
+    """Turn a list of equal lists into one array of finite numbers. Raises HandposeError naming the file it is of."""
+    try:
+        values = np.array(content, float)
+    except (TypeError, ValueError) as error:
+        raise HandposeError(f"{path}: not a list of equal lists of numbers ({error})") from error
+    if not np.isfinite(values).all():
+        raise HandposeError(f"{path}: not all numbers are finite")
+    return values
 
 
 def recognises(path: Path) -> bool:

@@ -1,7 +1,8 @@
 """The GANerated Hands layout, read and written: 256x256 crops of left hands with joints in 2D and 3D.
 
 `data/{noObject,withObject}/0001../0001_color_composed.png` with four label files each (Mueller et al. 2018, its dataset's README).
-A frame is cut out of a 640x480 picture: crop pixel = (picture pixel - corner) * scale. Our own frames add an 8-bit `_mask.png`.
+A frame is cut out of a 640x480 picture: crop pixel = (picture pixel - corner) * scale. Our own frames add an 8-bit `_mask.png`, and
+may be smaller or larger; those of one folder are alike.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from handpose.camera import Camera
 from handpose.data.broken import Broken
@@ -21,7 +23,8 @@ from handpose.data.synth_hands import COLOUR_CAMERA
 from handpose.errors import HandposeError
 from handpose.skeleton import M0, N_JOINTS, WRIST
 
-SIZE = 256
+SIZE = 256  # of the release [px]
+SIZES = (128, SIZE, 512)
 PER_PARTITION = 1024
 
 _COLOUR, _MASK = "_color_composed.png", "_mask.png"
@@ -38,6 +41,7 @@ class GaneratedHands:
 
     def __init__(self, folder: Path, frames: list[str]):
         self.name, self.folder, self.frames = "GANerated", folder, frames
+        self.size = _size_of(_beside(folder / frames[0], _COLOUR))
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -51,7 +55,7 @@ class GaneratedHands:
         left, top, scale = _read_numbers(_beside(frame, _CROP), 1, 3)[0].tolist()
         if scale <= 0:
             raise HandposeError(f"{_beside(frame, _CROP)}: the scale is {scale:g}, expected a positive number")
-        camera = crop_camera((left, top), scale)
+        camera = crop_camera((left, top), scale, self.size)
         joints_px = _read_numbers(_beside(frame, _PIXELS), N_JOINTS, 2)
         apart = np.linalg.norm(camera.project(joints_mm) - joints_px, axis=-1).max()
         if apart > _APART_PX:
@@ -59,12 +63,12 @@ class GaneratedHands:
         mask = _beside(frame, _MASK)
         return Sample(
             name=self.frames[index],
-            load_image=partial(read_sized, _beside(frame, _COLOUR), (SIZE, SIZE)),
+            load_image=partial(read_sized, _beside(frame, _COLOUR), camera.size_px),
             joints_px=joints_px,
             joints_mm=joints_mm,
             side="left",
             camera=camera,
-            load_mask=partial(_read_mask, mask) if mask.is_file() else None,
+            load_mask=partial(_read_mask, mask, camera.size_px) if mask.is_file() else None,
         )
 
     def relative_joints(self, index: int) -> np.ndarray:
@@ -95,11 +99,11 @@ def read(path: Path) -> GaneratedHands:
     return GaneratedHands(path, frames)
 
 
-def crop_camera(corner_px: tuple[float, float], scale: float) -> Camera:
-    """Give the camera of a 256x256 crop: the 640x480 colour camera, moved to the crop's corner (u, v) [px] and scaled."""
+def crop_camera(corner_px: tuple[float, float], scale: float, size: int = SIZE) -> Camera:
+    """Give the camera of a crop of `size` px: the 640x480 colour camera, moved to the crop's corner (u, v) [px] and scaled."""
     full = COLOUR_CAMERA
     centre = (full.cx - corner_px[0]) * scale, (full.cy - corner_px[1]) * scale
-    return Camera(full.fx * scale, full.fy * scale, *centre, (SIZE, SIZE))
+    return Camera(full.fx * scale, full.fy * scale, *centre, (size, size))
 
 
 def frame_path(root: Path, index: int, with_object: bool = False) -> Path:
@@ -121,11 +125,13 @@ def write(
     corner_px: tuple[float, float],
     scale: float,
 ) -> None:
-    """Write one frame: colour (256, 256, 3) RGB and mask (256, 256) uint8 of the crop, joints_mm (21, 3) before the 640x480 camera.
+    """Write one frame: colour (S, S, 3) RGB and mask (S, S) uint8 of the crop, joints_mm (21, 3) before the 640x480 camera.
 
-    corner_px (u, v) [px] and scale say how the crop was cut. Raises HandposeError where the disk does not take it.
+    S is one of SIZES, that of the release is 256. corner_px (u, v) [px] and scale say how the crop was cut. Raises HandposeError for
+    other pictures, or where the disk does not take it.
     """
-    if colour.shape != (SIZE, SIZE, 3) or mask.shape != (SIZE, SIZE):
+    size = mask.shape[0]
+    if size not in SIZES or mask.shape != (size, size) or colour.shape != (size, size, 3):
         raise HandposeError(
             f"{frame}: expected pictures of {SIZE}x{SIZE} pixels, found {colour.shape} and {mask.shape}"
         )
@@ -135,7 +141,7 @@ def write(
         _write_picture(_beside(frame, _COLOUR), colour[..., ::-1])
         _write_picture(_beside(frame, _MASK), mask)
         _write_numbers(_beside(frame, _RELATIVE), relative)
-        _write_numbers(_beside(frame, _PIXELS), crop_camera(corner_px, scale).project(joints_mm))
+        _write_numbers(_beside(frame, _PIXELS), crop_camera(corner_px, scale, size).project(joints_mm))
         _write_numbers(_beside(frame, _CROP), np.array([*corner_px, scale]))
         unfinished = _beside(frame, "_joint_pos_global.tmp")
         _write_numbers(unfinished, joints_mm)
@@ -196,5 +202,14 @@ def _beside(frame: Path, ending: str) -> Path:
     return frame.with_name(frame.name + ending)
 
 
-def _read_mask(path: Path) -> np.ndarray:
-    return read_sized(path, (SIZE, SIZE))[..., 0]
+def _read_mask(path: Path, size_px: tuple[int, int]) -> np.ndarray:
+    return read_sized(path, size_px)[..., 0]
+
+
+def _size_of(path: Path) -> int:
+    """Tell the size of a folder's pictures from one of them, without decoding it; a picture that is none of SIZES is told when it is read."""
+    try:
+        with Image.open(path) as picture:
+            return picture.width if picture.width == picture.height and picture.width in SIZES else SIZE
+    except OSError:
+        return SIZE

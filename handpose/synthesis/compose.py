@@ -5,6 +5,7 @@ Blur, noise, colour and JPEG come after everything is laid together, so that no 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import cv2
@@ -14,6 +15,7 @@ from handpose.synthesis import occluders
 from handpose.synthesis.backgrounds import Backgrounds
 from handpose.synthesis.foreground import Foreground
 
+EFFECTS = ("blur", "colour", "noise", "jpeg")
 _HELD_SHARE, _PASSING_SHARE, _SECOND_HAND_SHARE, _ARM_SHARE, _EDGE_SHARE = 0.85, 0.22, 0.12, 0.25, 0.15
 
 
@@ -89,9 +91,26 @@ def composite(
     return np.clip(picture, 0, 255).astype(np.uint8), covered
 
 
-def camera_effects(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """Take the picture (S, S, 3) uint8 with a real camera: focus, motion, few pixels, white balance, gamma, noise, JPEG."""
-    picture = _sharpness(rng, picture)
+def camera_effects(rng: np.random.Generator, picture: np.ndarray, effects: Collection[str] = EFFECTS) -> np.ndarray:
+    """Take the picture (S, S, 3) uint8 with a real camera: focus, motion, few pixels, white balance, gamma, noise, JPEG.
+
+    `effects` are those of EFFECTS that are wanted.
+    """
+    if "blur" in effects:
+        picture = _sharpness(rng, picture)
+    if "colour" in effects:
+        picture = _colour(rng, picture)
+    if "noise" in effects and rng.random() < 0.6:
+        sigma = 255 * np.exp(rng.uniform(np.log(0.004), np.log(0.04)))
+        noise = rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(sigma)
+        picture = np.clip(picture + noise * (0.5 + picture / np.float32(255)), 0, 255).astype(np.uint8)
+    if "jpeg" in effects and rng.random() < 0.5:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 96))]
+        picture = np.asarray(cv2.imdecode(cv2.imencode(".jpg", picture, quality)[1], cv2.IMREAD_COLOR))
+    return picture
+
+
+def _colour(rng, picture: np.ndarray) -> np.ndarray:
     curve = np.arange(256, dtype=np.float32) / 255
     gains = np.exp(rng.normal(0, 0.2) + rng.normal(0, 0.07, 3))
     tables = (curve[:, None] * gains) ** np.exp(rng.uniform(-0.4, 0.4))
@@ -99,13 +118,6 @@ def camera_effects(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     picture = cv2.LUT(picture, np.ascontiguousarray((255 * np.clip(tables, 0, 1)).astype(np.uint8)[None]))
     if rng.random() < 0.06:
         picture = np.repeat(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=-1)
-    if rng.random() < 0.6:
-        sigma = 255 * np.exp(rng.uniform(np.log(0.004), np.log(0.04)))
-        noise = rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(sigma)
-        picture = np.clip(picture + noise * (0.5 + picture / np.float32(255)), 0, 255).astype(np.uint8)
-    if rng.random() < 0.5:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 96))]
-        picture = np.asarray(cv2.imdecode(cv2.imencode(".jpg", picture, quality)[1], cv2.IMREAD_COLOR))
     return picture
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
+from handpose import cluster
 from handpose.camera import Camera
 from handpose.data import synth_hands
 from handpose.data.synth_hands import CHROMA, COLOUR_CAMERA, COLOUR_FROM_DEPTH_MM, DEPTH_CAMERA, SIZE_PX
@@ -42,21 +44,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a glTF hand (.glb) with WebXR joint names, or libhand; default: our own hands",
     )
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes (default 0)")
+    cluster.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Render. Returns the exit code; raises HandposeError where the folder or the mesh cannot be used."""
     if args.n < 1 or args.seed < 0:
         raise HandposeError("--n must be at least 1 and --seed at least 0")
-    hands = HandRenderer(args.seed, args.mesh)
+    work = partial(_render, args.o.resolve(), args.seed, args.mesh.resolve() if args.mesh else None)
+    _renderer(*work.args[1:])  # a mesh that cannot be used is told before a folder is made
     _claim(args.o, {"n": args.n, "seed": args.seed, "mesh": args.mesh.name if args.mesh else None})
     frames = [synth_hands.frame_path(args.o, index) for index in range(args.n)]
     missing = [index for index, frame in enumerate(frames) if not synth_hands.is_written(frame)]
     if len(missing) < args.n:
         print(f"{args.n - len(missing)} of {args.n} pictures are there already; going on")
+    rendered = cluster.map_jobs(work, missing, args.address, args.workers)
     try:
-        for index in tqdm(missing, unit="picture", desc="rendering", disable=None):
-            synth_hands.write(frames[index], *hands.frame(index))
+        for _ in tqdm(rendered, total=len(missing), unit="picture", desc="rendering", disable=None):
+            pass
     except KeyboardInterrupt:
         done = sum(map(synth_hands.is_written, frames))
         print(f"stopped after {done} of {args.n}; the same command goes on")
@@ -64,6 +69,15 @@ def run(args: argparse.Namespace) -> int:
     _write_contact_sheet(args.o)
     print(f"{args.n} pictures in {args.o}; look at {args.o / _CONTACT_SHEET}")
     return 0
+
+
+def _render(folder: Path, seed: int, mesh_file: Path | None, index: int) -> None:
+    synth_hands.write(synth_hands.frame_path(folder, index), *_renderer(seed, mesh_file).frame(index))
+
+
+@lru_cache(1)
+def _renderer(seed: int, mesh_file: Path | None) -> HandRenderer:
+    return HandRenderer(seed, mesh_file)
 
 
 class HandRenderer:

@@ -1,4 +1,8 @@
-"""The gradient step, the one place where the TensorFlow and JAX backends differ."""
+"""The gradient step, the one place where the TensorFlow and JAX backends differ.
+
+Inside `handpose.training.distribute.over` a step gives each device its part of the batch and computes what one device would: batch norm
+sees the whole batch, and losses too, which divide by counts over all of it.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +34,9 @@ def make_train_step(
 def _tensorflow_step(model, loss_function, optimizer) -> TrainStep:
     import tensorflow as tf
 
+    if tf.distribute.has_strategy():
+        return _mirrored_step(model, loss_function, optimizer)
+
     @tf.function(reduce_retracing=True)
     def compiled(inputs, targets):
         with tf.GradientTape() as tape:
@@ -42,21 +49,71 @@ def _tensorflow_step(model, loss_function, optimizer) -> TrainStep:
     return lambda inputs, targets: {name: float(value) for name, value in compiled(inputs, targets).items()}
 
 
+def _mirrored_step(model, loss_function, optimizer) -> TrainStep:
+    """Make the step under tf.distribute: each device computes its outputs, gathers all, and has the loss of the whole batch.
+
+    Gradients are those of the sum over devices, hence the loss is divided by their number.
+    """
+    import tensorflow as tf
+
+    strategy = tf.distribute.get_strategy()
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+    def on_each(inputs, targets):
+        context = tf.distribute.get_replica_context()
+        devices = context.num_replicas_in_sync
+        part = tf.shape(inputs)[0] // devices
+        first = context.replica_id_in_sync_group * part
+        with tf.GradientTape() as tape:
+            outputs = model(inputs[first : first + part], training=True)
+            outputs = tf.nest.map_structure(lambda output: context.all_gather(output, axis=0), outputs)
+            losses = loss_function(outputs, targets)
+            scaled = optimizer.scale_loss(losses["loss"]) / devices
+        gradients = context.all_reduce("SUM", tape.gradient(scaled, model.trainable_variables))
+        # Keras clips before it sums over the devices. Clipped here, and divided, the gradients pass its clipping as they are.
+        if optimizer.clipnorm is not None:
+            gradients = [tf.clip_by_norm(gradient, optimizer.clipnorm) for gradient in gradients]
+        shares = [gradient / devices for gradient in gradients]
+        optimizer.apply_gradients(zip(shares, model.trainable_variables, strict=True))
+        return losses
+
+    @tf.function(reduce_retracing=True)
+    def compiled(inputs, targets):
+        losses = strategy.run(on_each, (inputs, targets))
+        return {name: strategy.experimental_local_results(value)[0] for name, value in losses.items()}
+
+    return lambda inputs, targets: {name: float(value) for name, value in compiled(inputs, targets).items()}
+
+
 def _jax_step(model, loss_function, optimizer) -> TrainStep:
     import jax
+
+    distribution = keras.distribution.distribution()
 
     def forward(trainable, fixed, inputs, targets):
         outputs, fixed = model.stateless_call(trainable, fixed, inputs, training=True)
         losses = loss_function(outputs, targets)
         return losses["loss"], (losses, fixed)
 
-    @jax.jit
-    def compiled(trainable, fixed, slots, inputs, targets):
+    def update(trainable, fixed, slots, inputs, targets):
         (_, (losses, fixed)), gradients = jax.value_and_grad(forward, has_aux=True)(trainable, fixed, inputs, targets)
         trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
         return losses, trainable, fixed, slots
 
+    everywhere = distribution and jax.sharding.NamedSharding(
+        distribution.device_mesh.backend_mesh, jax.sharding.PartitionSpec()
+    )
+    compiled = jax.jit(update, out_shardings=everywhere)
+
+    def shared_out(array: np.ndarray):
+        layout = distribution.get_data_layout(array.shape).backend_layout
+        return jax.make_array_from_callback(array.shape, layout, lambda part: array[part])
+
     def step(inputs, targets):
+        if distribution:
+            inputs, targets = jax.tree.map(shared_out, (inputs, targets))
         groups = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
         losses, *states = compiled(*([v.value for v in group] for group in groups), inputs, targets)
         for group, values in zip(groups, states, strict=True):

@@ -11,9 +11,8 @@ import keras
 import numpy as np
 
 from handpose.errors import HandposeError
-from handpose.training.run_dir import atomic_write
+from handpose.training.run_dir import CHECKPOINT_NAME, atomic_write
 
-FILE_NAME = "checkpoint.npz"
 _EVERY, _AT_FIRST = 5, 500  # steps: taking in every step's weights costs a tenth of a small network's step
 
 
@@ -60,7 +59,7 @@ def restore(folder: Path, model: keras.Model, average: MovingAverage, optimizer)
         average.values = groups["average"]
         assign(optimizer.variables, groups["optimizer"])
     except ValueError as error:
-        raise HandposeError(f"{folder / FILE_NAME}: not a checkpoint of this network ({error})") from error
+        raise HandposeError(f"{folder / CHECKPOINT_NAME}: not a checkpoint of this network ({error})") from error
     return state
 
 
@@ -81,12 +80,12 @@ def save_groups(folder: Path, groups: dict[str, list[np.ndarray]], state: dict) 
     arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
-    atomic_write(folder / FILE_NAME, buffer.getvalue())
+    atomic_write(folder / CHECKPOINT_NAME, buffer.getvalue())
 
 
 def load_groups(folder: Path, names: tuple[str, ...]) -> tuple[dict[str, list[np.ndarray]], dict]:
     """Read the groups and the state back. Raises HandposeError where the checkpoint is missing or torn."""
-    path = folder / FILE_NAME
+    path = folder / CHECKPOINT_NAME
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}

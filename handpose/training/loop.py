@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from handpose.errors import HandposeError
+from handpose.training import distribute
 from handpose.training.options import RunConfig, done_share
-from handpose.training.run_dir import RunDir
+from handpose.training.run_dir import CHECKPOINT_NAME, RunDir, atomic_write
 
 WARM_UP_STEPS = 300
 WEIGHT_DECAY = 0.02
 CLIP_NORM = 5.0
+BAD_BATCH_NAME = "bad_batch.npz"
 
 
 @dataclass(frozen=True)
@@ -31,48 +36,61 @@ class Task:
 def run_loop(
     task: Task, config: RunConfig, folder: RunDir, resume: bool, command: str, log: Callable[[str], None]
 ) -> bool:
-    """Train to the end, or to Ctrl-C, which saves; say whether the end was reached.
+    """Train to the end, early where evaluations no longer improve, or to Ctrl-C, which saves; say whether the end was reached.
 
     Leaves in `folder` losses.csv, checkpoint.npz, best.weights.h5 and, at the end, model.weights.h5 (both averaged). Raises
-    HandposeError where the loss is not finite, naming the step; the last good checkpoint stays.
+    HandposeError where loss or weights are not finite, naming the step and the file of its batch; the last good checkpoint stays.
     """
     from tqdm import tqdm
 
     from handpose.training import backend, checkpoint
+    from handpose.training.freeze import freeze
     from handpose.training.muon import Muon
 
     model = task.model
+    distribute.check_batch(config.batch_size)
+    freeze(model, config.freeze)
     optimizer = Muon(config.learning_rate, weight_decay=WEIGHT_DECAY, clipnorm=CLIP_NORM)
     step_function = backend.make_train_step(model, task.losses, optimizer)
     average = checkpoint.MovingAverage(model)
-    state: dict[str, Any] = {"step": 0, "seconds": 0.0, "best": -1e9}
+    state: dict[str, Any] = {"step": 0, "seconds": 0.0, "best": -1e9, "stale": 0}
     if resume:
-        state = checkpoint.restore(folder.path, model, average, optimizer)
+        state |= checkpoint.restore(folder.path, model, average, optimizer)
         folder.rewind(state["step"])
+    else:
+        folder.begin()
     started = time.monotonic() - state["seconds"]
     batches = task.batches(state["step"])
-    bar = tqdm(total=config.steps or None, initial=state["step"], unit="step", mininterval=5, dynamic_ncols=True)
+    batch: dict[str, np.ndarray] = {}
+    bar = tqdm(
+        total=config.steps or None, initial=state["step"], unit="step", mininterval=5, dynamic_ncols=True,
+        disable=distribute.share().process > 0,
+    )  # fmt: skip
 
     def save() -> None:
+        if not all(np.isfinite(values).all() for values in model.get_weights()):
+            raise _not_finite("a weight is not finite", state["step"], folder, batch)
         state["seconds"] = time.monotonic() - started
         checkpoint.save(folder.path, model, average, optimizer, state)
 
     def evaluate() -> None:
-        score = task.evaluate(model, state["step"])
+        score = distribute.agreed(task.evaluate(model, state["step"]))
+        state["stale"] += 1
         if score >= state["best"]:
-            state["best"] = score
+            state["best"], state["stale"] = score, 0
             model.save_weights(folder.path / "best.weights.h5")
 
     try:
-        while (progress := done_share(config, state["step"], time.monotonic() - started)) < 1:
+        while (progress := distribute.agreed(done_share(config, state["step"], time.monotonic() - started))) < 1:
+            if config.patience and state["stale"] >= config.patience:
+                log(f"no better for {state['stale']} evaluations: stopped early, after {state['step']} steps")
+                break
             optimizer.learning_rate.assign(config.learning_rate * _schedule(state["step"], progress))
             batch = next(batches)
-            losses = step_function(batch.pop("image"), batch)
+            losses = step_function(batch["image"], {name: batch[name] for name in batch if name != "image"})
             state["step"] += 1
             if not math.isfinite(losses["loss"]):
-                raise HandposeError(
-                    f"the loss is {losses['loss']} at step {state['step']}: stopped, the last checkpoint is good"
-                )
+                raise _not_finite(f"the loss is {losses['loss']}", state["step"], folder, batch)
             average.update(state["step"])
             folder.log(state["step"], **losses)
             bar.update()
@@ -96,6 +114,16 @@ def run_loop(
     model.save_weights(folder.path / "model.weights.h5")
     log(f"done: {state['step']} steps, weights in {folder.path / 'model.weights.h5'}")
     return True
+
+
+def _not_finite(what: str, step: int, folder: RunDir, batch: dict[str, np.ndarray]) -> HandposeError:
+    """Keep the batch that ended a run, without pickles; give the error that names it."""
+    path = folder.path / BAD_BATCH_NAME
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **batch)
+    atomic_write(path, buffer.getvalue())
+    kept = "the last checkpoint is good" if (folder.path / CHECKPOINT_NAME).is_file() else "no checkpoint was due yet"
+    return HandposeError(f"{what} at step {step}: stopped, {kept}, the batch is in {path}")
 
 
 def _schedule(step: int, progress: float) -> float:

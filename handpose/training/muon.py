@@ -26,6 +26,10 @@ class Muon(keras.optimizers.Muon):
     def _should_use_adamw(self, variable) -> bool:
         return len(variable.shape) != 4 or min(_matrix_shape(variable.shape)) < _LEAST_SIDE
 
+    def _apply_weight_decay(self, variables) -> None:
+        # It is the same for all, and Keras' Muon's own way cannot be taken under tf.distribute.
+        keras.optimizers.Optimizer._apply_weight_decay(self, variables)
+
     def zeropower_via_newtonschulz5(self, x, steps: int):
         """Bring the singular values of a kernel, taken as a matrix, near 1; in bfloat16, which these steps stand."""
         rows, columns = _matrix_shape(x.shape)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from handpose.errors import HandposeError
-from handpose.training.run_dir import RunDir, restored
+from handpose.training.board import Board
+from handpose.training.distribute import share
+from handpose.training.run_dir import CHECKPOINT_NAME, CONFIG_NAME, RunDir, restored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +32,9 @@ class RunConfig:
     evaluate_every: int = 1000
     save_every: int = 500
     init: str = ""
+    tensorboard: bool = False
+    patience: int = 0
+    freeze: tuple[str, ...] = ()
 
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -36,6 +44,18 @@ def add_run_arguments(parser: argparse.ArgumentParser, folder: str, batch: int, 
     """Declare the options of a run that mixes sources: `folder`, `batch` and `minutes` are its defaults."""
     parser.add_argument("--i", nargs="+", metavar="SOURCE", help="folders of photo sets, or the word render")
     parser.add_argument("--mix", help="share of each source, as 0.6,0.4 (default: equal)")
+    parser.add_argument(
+        "--devices",
+        default="1",
+        metavar="N|all",
+        help="GPUs of this host that share each batch; all: those of every host",
+    )
+    parser.add_argument(
+        "--patience", type=int, default=0, metavar="N", help="stop early after N evaluations without improvement"
+    )
+    parser.add_argument(
+        "--freeze", nargs="+", default=[], metavar="NAME", help="stages or layers that stay fixed, as stem stage0"
+    )
     add_loop_arguments(parser, folder, batch, minutes, 5e-3)
 
 
@@ -53,6 +73,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser, folder: str, batch: int,
     add("--evaluate-every", type=int, default=1000, metavar="STEPS")
     add("--save-every", type=int, default=500, metavar="STEPS")
     add("--init", default="", metavar="WEIGHTS", help="start from these .weights.h5")
+    add("--tensorboard", action="store_true", help="write logs for TensorBoard into the run's folder, beside the CSV")
     parser.set_defaults(default_minutes=float(minutes))
 
 
@@ -60,7 +81,12 @@ def run_fields(args: argparse.Namespace) -> dict[str, Any]:
     """Give the fields of RunConfig that the options ask for. Raises HandposeError where one makes no sense."""
     if not args.i:
         raise HandposeError("nothing to train on: give --i with folders of photo sets or the word render")
-    return {"sources": tuple(args.i), "mix": parse_mix(args.mix, args.i), **loop_fields(args)}
+    if args.patience < 0:
+        raise HandposeError(f"--patience must be 0 or more, not {args.patience}")
+    return {
+        "sources": tuple(args.i), "mix": parse_mix(args.mix, args.i), "patience": args.patience,
+        "freeze": tuple(args.freeze), **loop_fields(args),
+    }  # fmt: skip
 
 
 def loop_fields(args: argparse.Namespace) -> dict[str, Any]:
@@ -74,19 +100,37 @@ def loop_fields(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "steps": args.steps, "minutes": minutes, "batch_size": args.batch, "learning_rate": args.lr,
         "precision": args.precision, "seed": args.seed, "evaluate_every": args.evaluate_every,
-        "save_every": args.save_every, "init": args.init,
+        "save_every": args.save_every, "init": args.init, "tensorboard": args.tensorboard,
     }  # fmt: skip
 
 
 def open_run(
     args: argparse.Namespace, kind: type[Config], make: Callable[[argparse.Namespace], Config]
 ) -> tuple[Config, RunDir]:
-    """Make the run folder that the options name, with the configuration that `make` gives, or open the one to resume."""
+    """Plan the run folder that the options name, with the configuration that `make` gives, or open the one to resume.
+
+    It is made when the run begins. Where several processes train, all but the first get a folder that is thrown away.
+    """
     if args.resume:
-        folder, stored = RunDir.resume(Path(args.o))
-        return restored(kind, stored), folder
-    config = make(args)
-    return config, RunDir.create(Path(args.o), asdict(config))
+        folder, stored = RunDir.resume(_own(Path(args.o), resume=True))
+        config = restored(kind, stored)
+    else:
+        config = make(args)
+        folder = RunDir.plan(_own(Path(args.o), resume=False), asdict(config))
+    if config.tensorboard:
+        folder.board = Board(folder.path)
+    return config, folder
+
+
+def _own(folder: Path, resume: bool) -> Path:
+    if share().process == 0:
+        return folder
+    scratch = Path(tempfile.mkdtemp(prefix="run-"))
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    for path in folder.iterdir() if resume and folder.is_dir() else ():
+        if path.name in (CONFIG_NAME, CHECKPOINT_NAME):
+            shutil.copy(path, scratch)
+    return scratch if resume else scratch / folder.name
 
 
 def done_share(config: RunConfig, step: int, seconds: float) -> float:

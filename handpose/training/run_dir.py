@@ -1,4 +1,4 @@
-"""The folder of a training run: its configuration, the CSV of its losses, and files that are never half written."""
+"""The folder of a training run: its configuration, the CSV of its losses and measures, and files that are never half written."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from handpose.errors import HandposeError
+from handpose.training.board import Board
 
 Config = TypeVar("Config")
 CONFIG_NAME = "config.json"
-LOSSES_NAME = "losses.csv"
+LOSSES_NAME, MEASURES_NAME = "losses.csv", "measures.csv"
+CHECKPOINT_NAME = "checkpoint.npz"
 
 
 def atomic_write(path: Path, content: bytes) -> None:
@@ -31,23 +33,42 @@ def restored(kind: type[Config], stored: dict[str, Any]) -> Config:
 
 
 class RunDir:
-    """A run's folder at `path`."""
+    """A run's folder at `path`; with a configuration it is one that `begin` has yet to make."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, config: dict[str, Any] | None = None):
         self.path = path
+        self.board: Board | None = None  # shows what is logged in TensorBoard too
+        self._config = config
+
+    @classmethod
+    def plan(cls, path: str | Path, config: dict[str, Any]) -> RunDir:
+        """Prepare a new folder without making it: what fails before it begins must not stand in the way of the next run.
+
+        Raises HandposeError where it exists: a run is never overwritten.
+        """
+        if Path(path).exists():
+            raise _exists(Path(path))
+        return cls(Path(path), config)
 
     @classmethod
     def create(cls, path: str | Path, config: dict[str, Any]) -> RunDir:
-        """Make a new folder with its config.json. Raises HandposeError where it exists: a run is never overwritten."""
-        path = Path(path)
+        """Make a new folder with its config.json. Raises HandposeError where it exists or cannot be made."""
+        folder = cls.plan(path, config)
+        folder.begin()
+        return folder
+
+    def begin(self) -> None:
+        """Make the planned folder with its config.json. Raises HandposeError where it has come to exist, or cannot be made."""
+        if self._config is None:
+            return
         try:
-            path.mkdir(parents=True)
+            self.path.mkdir(parents=True)
         except FileExistsError as error:
-            raise HandposeError(f"{path}: exists already; continue it with --resume or give another --o") from error
+            raise _exists(self.path) from error
         except OSError as error:
-            raise HandposeError(f"{path}: cannot be created ({error.strerror})") from error
-        atomic_write(path / CONFIG_NAME, json.dumps(config, indent=1).encode())
-        return cls(path)
+            raise HandposeError(f"{self.path}: cannot be created ({error.strerror})") from error
+        atomic_write(self.path / CONFIG_NAME, json.dumps(self._config, indent=1).encode())
+        self._config = None
 
     @classmethod
     def resume(cls, path: str | Path) -> tuple[RunDir, dict[str, Any]]:
@@ -62,7 +83,16 @@ class RunDir:
 
     def log(self, step: int, **values: float) -> None:
         """Append a row to losses.csv, flushed."""
-        path = self.path / LOSSES_NAME
+        self._append(LOSSES_NAME, step, values)
+
+    def measure(self, step: int, **values: float) -> None:
+        """Append a row to measures.csv, flushed: what a fixed set tells, every now and then."""
+        self._append(MEASURES_NAME, step, values)
+
+    def _append(self, name: str, step: int, values: dict[str, float]) -> None:
+        if self.board:
+            self.board.scalars(step, name.removesuffix(".csv"), values)
+        path = self.path / name
         new = not path.exists()
         with path.open("a", newline="") as file:
             writer = csv.writer(file)
@@ -72,10 +102,13 @@ class RunDir:
 
     def rewind(self, step: int) -> None:
         """Drop the rows after `step`, and a torn one: a run that was killed goes on from its checkpoint."""
-        path = self.path / LOSSES_NAME
-        if not path.exists():
-            return
-        header, *rows = path.read_text().splitlines() or [""]
-        columns = header.count(",")
-        kept = [row for row in rows if row.count(",") == columns and int(row.split(",")[0]) <= step]
-        atomic_write(path, "".join(f"{row}\n" for row in [header, *kept]).encode())
+        for path in (self.path / LOSSES_NAME, self.path / MEASURES_NAME):
+            if path.exists():
+                header, *rows = path.read_text().splitlines() or [""]
+                columns = header.count(",")
+                kept = [row for row in rows if row.count(",") == columns and int(row.split(",")[0]) <= step]
+                atomic_write(path, "".join(f"{row}\n" for row in [header, *kept]).encode())
+
+
+def _exists(path: Path) -> HandposeError:
+    return HandposeError(f"{path}: exists already; continue it with --resume or give another --o")

@@ -1,0 +1,121 @@
+"""What every exported network shares: an ONNX file, Keras weights beside it, both with large weights at half precision, and a card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handpose.errors import HandposeError
+from handpose.training.run_dir import atomic_write
+
+OPSET = 17
+_WORTH_HALVING = 1024  # values of a weight
+
+
+def write_onnx(
+    function: Callable[[Any], dict[str, Any]],
+    input_size: int,
+    path: Path,
+    metadata: dict[str, Any],
+    *,
+    halved: bool = True,
+) -> None:
+    """Write a function of uint8 pictures (N, S, S, 3) to an ONNX file with the input `image` and its outputs by name.
+
+    `metadata` goes into the file; `halved` stores large weights in half precision. Raises HandposeError on a Keras backend other than
+    TensorFlow, or where the disk does not take the file.
+    """
+    tf = tensorflow()
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    import onnx
+    import tf2onnx
+
+    signature = [tf.TensorSpec((None, input_size, input_size, 3), tf.uint8, name="image")]
+
+    @tf.function(input_signature=signature)
+    def named(image):
+        return {name: tf.identity(value, name=name) for name, value in function(image).items()}
+
+    graph, _ = tf2onnx.convert.from_function(named, input_signature=signature, opset=OPSET)
+    if halved:
+        _halve(graph)
+    onnx.helper.set_model_props(graph, {key: str(value) for key, value in metadata.items()})
+    onnx.checker.check_model(graph)
+    try:
+        atomic_write(path, graph.SerializeToString())
+    except OSError as error:
+        raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _halve(graph) -> None:
+    """Store large weights in half precision and cast them back when the file is loaded: half the size, float32 arithmetic."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in graph.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < _WORTH_HALVING:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
+    for cast in reversed(casts):
+        graph.graph.node.insert(0, cast)
+
+
+def round_weights(model) -> None:
+    """Round a model's large weights to half precision, so that its exported and Keras files hold the very same numbers."""
+    model.set_weights(
+        [w.astype(np.float16).astype(np.float32) if w.size >= _WORTH_HALVING else w for w in model.get_weights()]
+    )
+
+
+def save_half(model, path: Path) -> None:
+    """Save Keras weights, the large ones in half precision; loading widens them again."""
+    import h5py
+
+    model.save_weights(path)
+    with h5py.File(path, "r") as wide:
+        names: list[str] = []
+        wide.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        draft = path.with_name(f".{path.name}.part")
+        with h5py.File(draft, "w") as narrow:
+            wide.visititems(lambda name, item: _copy_group(narrow, name, item))
+            for name in names:
+                values = np.asarray(wide[name][()])
+                large = values.dtype == np.float32 and values.size >= _WORTH_HALVING
+                narrow.create_dataset(name, data=values.astype(np.float16) if large else values)
+            narrow.attrs.update(wide.attrs)
+    os.replace(draft, path)
+
+
+def _copy_group(target, name: str, item) -> None:
+    if not hasattr(item, "shape"):
+        target.require_group(name).attrs.update(item.attrs)
+
+
+def write_card(path: Path, card: dict[str, Any], files: Iterable[Path]) -> None:
+    """Write the card of exported weights: what they are, and the SHA-256 of each file, named from the card's folder."""
+    sums = {file.relative_to(path.parent).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    try:
+        atomic_write(path, json.dumps({**card, "sha256": sums}, indent=1).encode())
+    except OSError as error:
+        raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def tensorflow():
+    """Import TensorFlow. Raises HandposeError where Keras runs on something else: the converters read its graphs."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise HandposeError("export needs the TensorFlow backend: set KERAS_BACKEND=tensorflow")
+    import tensorflow as tf
+
+    return tf

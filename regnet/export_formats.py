@@ -1,0 +1,120 @@
+"""The file formats of an exported network: each is written by its maintained converter, and run so that it can be checked and timed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from handpose.errors import HandposeError
+from handpose.training.exported import tensorflow, write_onnx
+
+Arrays = dict[str, np.ndarray]
+Run = Callable[[np.ndarray], Arrays]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format by its ending: `write(model, path, card, calibration)` a Keras model of uint8 pictures, `load(path)` it to run.
+
+    `calibration` (N, S, S, 3) uint8 or None: with pictures the file computes in int8, where the format `can_quantise`.
+    """
+
+    suffix: str
+    write: Callable[[Any, Path, dict[str, Any], np.ndarray | None], None]
+    load: Callable[[Path], Run]
+    can_quantise: bool = False
+
+
+def _write_onnx(model, path: Path, card: dict[str, Any], calibration: np.ndarray | None) -> None:
+    write_onnx(model, model.input_shape[1], path, card, halved=calibration is None)
+    if calibration is not None:
+        from regnet.quantise import quantise_onnx
+
+        quantise_onnx(path, calibration)
+
+
+def _write_openvino(model, path: Path, card: dict[str, Any], calibration: np.ndarray | None) -> None:
+    import openvino
+
+    with TemporaryDirectory() as folder:
+        onnx_path = Path(folder) / "model.onnx"
+        _write_onnx(model, onnx_path, card, calibration)
+        openvino.save_model(openvino.convert_model(onnx_path), path, compress_to_fp16=False)
+
+
+def _write_saved_model(model, path: Path, card: dict[str, Any], calibration: np.ndarray | None) -> None:
+    tensorflow()
+    model.export(path, format="tf_saved_model", verbose=False)
+
+
+def _write_litert(model, path: Path, card: dict[str, Any], calibration: np.ndarray | None) -> None:
+    tf = tensorflow()
+    with TemporaryDirectory() as folder:
+        _write_saved_model(model, Path(folder), card, calibration)
+        path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+
+
+def load_onnx(path: Path) -> Run:
+    """Load an ONNX file into ONNX Runtime, on the CPU."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return lambda images: dict(zip(names, session.run(None, {"image": images}), strict=True))
+
+
+def load_openvino(path: Path, precision: str = "f32") -> Run:
+    """Load a file into OpenVINO, on the CPU; `precision` f32 or bf16 is what it computes in."""
+    import openvino
+
+    core = openvino.Core()
+    core.set_property({"ENABLE_MMAP": False})  # the file may be moved or replaced
+    model = core.read_model(path)
+    model.reshape([1, *(size.get_length() for size in list(model.input().partial_shape)[1:])])
+    names = [output.any_name for output in model.outputs]
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    request = core.compile_model(model, "CPU", settings).create_infer_request()
+    return _one_by_one(lambda image: dict(zip(names, map(np.array, request.infer([image]).values()), strict=True)))
+
+
+def _load_litert(path: Path) -> Run:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise HandposeError('LiteRT files need ai-edge-litert: pip install "ganerated-hands[train]"') from error
+
+    interpreter = Interpreter(model_content=path.read_bytes(), num_threads=os.cpu_count())
+    runner = interpreter.get_signature_runner()
+    return _one_by_one(lambda image: runner(image=image))
+
+
+def _load_saved_model(path: Path) -> Run:
+    tf = tensorflow()
+    loaded = tf.saved_model.load(str(path))  # a signature does not keep the weights alive
+    return lambda images: {
+        name: value.numpy() for name, value in loaded.signatures["serving_default"](image=tf.constant(images)).items()
+    }
+
+
+def _one_by_one(run: Run) -> Run:
+    """Run pictures singly: a graph of fixed size is the fastest."""
+
+    def run_all(images: np.ndarray) -> Arrays:
+        answers = [run(images[i : i + 1]) for i in range(len(images))]
+        return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+
+    return run_all
+
+
+FORMATS = {
+    "onnx": Format(".onnx", _write_onnx, load_onnx, can_quantise=True),
+    "openvino": Format(".xml", _write_openvino, load_openvino, can_quantise=True),
+    "litert": Format(".tflite", _write_litert, _load_litert),
+    "saved_model": Format(".saved_model", _write_saved_model, _load_saved_model),
+}

@@ -1,0 +1,167 @@
+"""What a network's errors on labelled hands are, in their labelled crops and so apart from any detector.
+
+2D errors are those of `pck`: distance over the longer side of the labelled joints' box, over all labelled joints. Where the source has
+3D truth, the 3D figures are those of its dataset's protocol (`regnet.protocols`), each with its alignment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from handpose.draw import draw_skeleton
+from handpose.errors import HandposeError
+from handpose.fit.initialise import translation
+from handpose.metrics import Score, auc, pck
+from handpose.skeleton import DEFAULT_SCALE_MM, N_JOINTS, WRIST, Side
+from regnet.labelled import LabelledWindow
+from regnet.predictor import Predictor, WindowPrediction
+from regnet.protocols import GENERAL, Protocol, errors_3d, mrrpe, scores_3d
+
+PCK_LIMITS = (0.05, 0.10, 0.20)
+WORST = 25
+_BATCH = 32
+_SHOWN = 48
+_SECOND_LOOKS = 2  # at hands whose labels do not tell where to aim
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class SeenHand:
+    """A hand as it was measured: its window, joints_px (21, 2) as the network sees them, and the mean 2D error there [window px]."""
+
+    window: LabelledWindow
+    joints_px: np.ndarray
+    error_px: float
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The figures by key, those of 3D with their alignment, and what they were made of.
+
+    of_box (N, 21): 2D errors over the box; picture_px (N, 21): the same in px of the picture; aligned_mm: by alignment errors (K, 21) [mm];
+    NaN where a joint has no label. `pictures` shows some hands as seen, `worst` those with the largest 2D errors, worst first.
+    """
+
+    figures: Figures
+    scores: dict[str, Score]
+    of_box: np.ndarray
+    picture_px: np.ndarray
+    aligned_mm: dict[str, np.ndarray]
+    pictures: list[np.ndarray]
+    worst: list[SeenHand]
+
+
+def measure(predictor: Predictor, windows: Iterable[LabelledWindow], protocol: Protocol = GENERAL) -> Measured:
+    """Measure a predictor on labelled hands by a protocol.
+
+    A hand whose side is not labelled is looked at as a left one, and again as a right one where the network says so. Raises HandposeError
+    where there is no labelled hand.
+    """
+    gathered = _Gathered()
+    for batch in _batches(iter(windows)):
+        sides: list[Side] = [window.side or "left" for window in batch]
+        seen = predictor.windows(_images(batch), sides)
+        doubtful = [window.side is None and seen.left[i] < 0.5 for i, window in enumerate(batch)]
+        if any(doubtful):
+            sides = ["right" if turned else side for turned, side in zip(doubtful, sides, strict=True)]
+            seen = predictor.windows(_images(batch), sides)
+        for _ in range(_SECOND_LOOKS if any(window.picture is not None for window in batch) else 0):
+            batch = [window.aimed_at(seen.joints_px[i]) for i, window in enumerate(batch)]
+            seen = predictor.windows(_images(batch), sides)
+        other = predictor.windows(_images(batch), ["left" if side == "right" else "right" for side in sides])
+        for i, window in enumerate(batch):
+            gathered.add(window, seen, i)
+            gathered.add_side(window, seen.left[i], other.left[i])
+    return gathered.measured(protocol)
+
+
+class _Gathered:
+    """What is gathered hand by hand."""
+
+    def __init__(self) -> None:
+        self.of_box: list[np.ndarray] = []
+        self.picture_px: list[np.ndarray] = []
+        self.window_px: list[np.ndarray] = []
+        self.side_right: list[bool] = []
+        self.presence: list[float] = []
+        self.predicted_mm: list[np.ndarray] = []
+        self.truth_mm: list[np.ndarray] = []
+        self.wrists_mm: dict[str, dict[Side, tuple[np.ndarray, np.ndarray]]] = {}  # by picture, predicted and true
+        self.pictures: list[np.ndarray] = []
+        self.worst: list[SeenHand] = []
+
+    def add(self, window: LabelledWindow, seen: WindowPrediction, i: int) -> None:
+        valid, joints_px = window.valid, seen.joints_px[i]
+        distance = np.linalg.norm(window.crop.to_image(joints_px) - window.joints_px, axis=-1)
+        self.picture_px.append(np.where(valid, distance, np.nan))
+        box_px = np.ptp(window.joints_px[valid], axis=0).max(initial=0)
+        self.of_box.append(
+            self.picture_px[-1] / box_px if box_px > 0 else np.full(N_JOINTS, np.nan)
+        )  # one joint: no box
+        distance = np.linalg.norm(joints_px - window.crop.to_crop(window.joints_px), axis=-1)
+        self.window_px.append(np.where(valid, distance, np.nan))
+        self.presence.append(float(seen.presence[i]))
+        if window.joints_mm is not None:
+            self._add_3d(window, _placed(window, seen, i), window.joints_mm)
+        if len(self.pictures) < _SHOWN:
+            self.pictures.append(draw_skeleton(window.image, joints_px))
+        hand = SeenHand(window, joints_px, float(distance[valid].mean()))
+        self.worst = sorted([*self.worst, hand], key=lambda hand: -hand.error_px)[:WORST]
+
+    def _add_3d(self, window: LabelledWindow, predicted_mm: np.ndarray, truth_mm: np.ndarray) -> None:
+        self.predicted_mm.append(predicted_mm)
+        self.truth_mm.append(truth_mm)
+        if window.side and np.isfinite(truth_mm[WRIST]).all():
+            both = window.crop.camera_from_crop @ np.stack([predicted_mm[WRIST], truth_mm[WRIST]], axis=-1)
+            picture = window.name.removesuffix(f" {window.side}")
+            self.wrists_mm.setdefault(picture, {})[window.side] = (both[:, 0], both[:, 1])
+
+    def add_side(self, window: LabelledWindow, *left: float) -> None:
+        """Count the side as seen under both assumptions: a network that always agrees with the assumed one scores a half."""
+        if window.side is not None:
+            self.side_right += [(chance > 0.5) == (window.side == "left") for chance in left]
+
+    def measured(self, protocol: Protocol) -> Measured:
+        if not self.of_box:
+            raise HandposeError("the source holds no labelled hand")
+        of_box, picture_px = np.array(self.of_box), np.array(self.picture_px)
+        figures: Figures = {"n": len(of_box)}
+        figures |= {f"pck@{limit:.2f}": pck(of_box, limit) for limit in PCK_LIMITS}
+        figures |= {"epe_of_box": float(np.nanmean(of_box)), "epe_px": float(np.nanmean(self.window_px))}
+        if self.side_right:
+            figures["side_right"] = float(np.mean(self.side_right))
+        figures["presence"] = float(np.mean(self.presence))
+        if protocol.in_pixels:
+            figures[f"auc_2d_0_{protocol.in_pixels:g}_px"] = auc(picture_px, 0, protocol.in_pixels)
+        aligned_mm, scores = {}, {}
+        if self.truth_mm:
+            aligned_mm = errors_3d(protocol, np.array(self.predicted_mm), np.array(self.truth_mm))
+            scores = scores_3d(protocol, aligned_mm)
+        pairs = [wrists for wrists in self.wrists_mm.values() if len(wrists) == 2]
+        if protocol.two_hands and pairs:
+            predicted, truth = np.array([[wrists["right"], wrists["left"]] for wrists in pairs]).transpose(2, 0, 1, 3)
+            scores["mrrpe_mm"] = mrrpe(predicted, truth)
+        figures |= {key: score.value for key, score in scores.items()}
+        return Measured(figures, scores, of_box, picture_px, aligned_mm, self.pictures, self.worst)
+
+
+def _placed(window: LabelledWindow, seen: WindowPrediction, i: int) -> np.ndarray:
+    """Put a hand of default size where it projects onto its 2D joints: (21, 3) [mm] in the axes of the crop's camera."""
+    camera, relative_mm = window.crop.camera, seen.joints_rel[i] * DEFAULT_SCALE_MM
+    pinhole = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
+    place = translation(pinhole, relative_mm, seen.joints_px[i], np.maximum(seen.confidence[i], 1e-3))
+    return relative_mm if place is None else relative_mm + place
+
+
+def _images(batch: list[LabelledWindow]) -> np.ndarray:
+    return np.stack([window.image for window in batch])
+
+
+def _batches(windows: Iterator[LabelledWindow]) -> Iterator[list[LabelledWindow]]:
+    while batch := list(islice(windows, _BATCH)):
+        yield batch

@@ -1,0 +1,44 @@
+"""Networks that compute in int8: ONNX Runtime's static quantisation, its ranges taken from training photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+CALIBRATION_HANDS = 300
+_BATCH = 4
+_OPERATORS = ["Conv", "MatMul", "Gemm", "Add"]  # what int8 makes faster
+
+
+def quantise_onnx(path: Path, calibration: np.ndarray) -> None:
+    """Turn a float32 ONNX file into one that computes in int8, ranges as seen on pictures of left hands (N, S, S, 3) uint8.
+
+    Weights per channel, activations per tensor between the smallest and the largest value (Jacob et al. 2018, section 3).
+    """
+    from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Pictures(quantization.CalibrationDataReader):
+        def __init__(self) -> None:
+            self.batches: Iterator[np.ndarray] = (
+                calibration[i : i + _BATCH] for i in range(0, len(calibration), _BATCH)
+            )
+
+        def get_next(self):
+            batch = next(self.batches, None)
+            return None if batch is None else {"image": batch}
+
+    quant_pre_process(str(path), str(path), skip_symbolic_shape=True)
+    quantization.quantize_static(
+        str(path),
+        str(path),
+        Pictures(),
+        quant_format=quantization.QuantFormat.QDQ,
+        op_types_to_quantize=_OPERATORS,
+        per_channel=True,
+        weight_type=quantization.QuantType.QInt8,
+        activation_type=quantization.QuantType.QUInt8,
+        calibrate_method=quantization.CalibrationMethod.MinMax,
+    )

@@ -1,0 +1,94 @@
+"""Two devices, or two processes, train as one device does with the same batches: losses, batch norm, clipping and optimiser agree."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from handpose.errors import HandposeError
+from handpose.training import distribute
+
+SCRIPT = Path(__file__).with_name("distributed_curve.py")
+BACKENDS = ("tensorflow", "jax")
+
+
+def start(backend: str, devices: str, **environment: str) -> subprocess.Popen:
+    if backend == "jax":
+        pytest.importorskip("jax")
+    root = str(SCRIPT.parents[1])
+    whole = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": root} | environment
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), devices], env=whole, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def answer(process: subprocess.Popen) -> dict[str, list[dict]]:
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err[-2000:]
+    return json.loads(out.splitlines()[-1])
+
+
+def free_port() -> int:
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        return chosen.getsockname()[1]
+
+
+def same(curves: list[dict], others: list[dict]) -> None:
+    """Compare what SGD gave to float tolerance, and what Muon gave as far as its bfloat16 part lets two roundings agree."""
+    (exact, rough), (exact_other, rough_other) = curves, others
+    np.testing.assert_allclose(exact["rows"], exact_other["rows"], rtol=1e-5)
+    np.testing.assert_allclose(exact["answer"], exact_other["answer"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(rough["rows"], rough_other["rows"], rtol=2e-3)
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def curves(request):
+    """The backend, and the curves of one and of two CPU devices."""
+    found = answer(start(request.param, "2", XLA_FLAGS="--xla_force_host_platform_device_count=2"))
+    return request.param, found["1"], found["2"]
+
+
+def test_two_devices_learn_as_one_does(curves):
+    _, one, two = curves
+    assert (one[0]["devices"], two[0]["devices"]) == (1, 2)
+    same(two, one)
+    assert all(curve["rows"][-1] != curve["rows"][0] for curve in one)
+
+
+def test_two_processes_learn_as_one_does(curves):
+    backend, one, _ = curves
+    ports = [free_port(), free_port()]
+    if backend == "jax":
+        address = {"KERAS_DISTRIBUTION_JOB_ADDRESSES": f"127.0.0.1:{ports[0]}", "KERAS_DISTRIBUTION_NUM_PROCESSES": "2"}
+        roles = [address | {"KERAS_DISTRIBUTION_PROCESS_ID": str(number)} for number in range(2)]
+    else:
+        cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+        task = [{"cluster": cluster, "task": {"type": "worker", "index": number}} for number in range(2)]
+        roles = [{"TF_CONFIG": json.dumps(config)} for config in task]
+    processes = [start(backend, "all", **role) for role in roles]
+    try:
+        first, second = (answer(process)["all"] for process in processes)
+    finally:
+        for process in processes:
+            process.kill()
+    same(first, one)
+    assert second == first
+    assert first[0]["devices"] == 2
+    assert first[0]["agreed"] == second[0]["agreed"] == 7.0, "the first process' value holds"
+
+
+def test_what_cannot_be_is_told_in_one_line(monkeypatch):
+    with pytest.raises(HandposeError, match="--devices 9: there are only 1 here"), distribute.over("9"):
+        pass
+    with pytest.raises(HandposeError, match="must be a number or all, not 'two'"), distribute.over("two"):
+        pass
+    monkeypatch.setattr(distribute, "_share", distribute.Share(devices=3))
+    with pytest.raises(HandposeError, match="--batch 32 cannot be shared evenly by 3 devices"):
+        distribute.check_batch(32)
+    distribute.check_batch(33)

@@ -1,0 +1,106 @@
+"""Translated hands in RegNet's stream: same hands, other looks, each translated once; colours clean to the rim; what is missing is told."""
+
+import argparse
+
+import numpy as np
+import pytest
+from geocongan_data import write_translator
+
+from handpose.errors import HandposeError
+from handpose.synthesis.backgrounds import Backgrounds
+from handpose.synthesis.foreground import premultiplied, straight
+from handpose.synthesis.sampler import RenderSampler
+from handpose.synthesis.translated import TranslatedSampler, Translator, on_white, recoloured, translated
+from regnet import train
+from regnet.batches import BatchMaker, StreamConfig
+from regnet.ganerate_items import GaneratedItems
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory):
+    """Of less red, and more blue than before."""
+    return write_translator(tmp_path_factory.mktemp("weights") / "synth2real.onnx", SIZE, (1.5, 1.0, 0.5))
+
+
+@pytest.fixture(scope="module")
+def hand():
+    return RenderSampler(3, SIZE, backgrounds=Backgrounds()).rendered(1)
+
+
+def test_a_translation_changes_colours_and_nothing_else(hand, generator):
+    after = translated(hand, Translator.from_file(generator))
+    np.testing.assert_array_equal(after.rgba[..., 3], hand.rgba[..., 3])
+    np.testing.assert_array_equal(after.joints_px, hand.joints_px)
+    assert (after.rgba[..., :3] <= after.rgba[..., 3:]).all(), "colours are premultiplied"
+    inside = hand.rgba[..., 3] == 255
+    change = after.rgba[inside].astype(float).mean(0) - hand.rgba[inside].astype(float).mean(0)
+    assert change[0] < -8 and change[2] > 8
+
+
+def test_a_translator_that_changes_nothing_changes_nothing(hand, tmp_path):
+    after = translated(hand, Translator.from_file(write_translator(tmp_path / "same.onnx", SIZE)))
+    difference = np.abs(after.rgba.astype(int) - hand.rgba)[hand.rgba[..., 3] > 0]
+    assert difference.mean() < 4 and np.median(difference) <= 2  # it was resampled twice
+
+
+def test_no_white_is_left_at_the_rim():
+    """Half covered pixels are seen half white, and must come back in their own colour."""
+    alpha = np.linspace(0, 255, 64).astype(np.uint8)[None].repeat(64, 0)
+    picture = np.dstack([np.full((64, 64, 3), (200, 100, 50), np.uint8), alpha])
+    kept = Translator(lambda pictures: pictures, 64)(picture[None])[0]
+    np.testing.assert_array_equal(kept[..., 3], alpha)
+    covered = alpha > 60
+    assert np.abs(kept[covered][:, :3].astype(int) - (200, 100, 50)).max() <= 5
+    np.testing.assert_array_equal(on_white(picture)[0, 0], 255)
+
+
+def test_the_forearm_beyond_the_crop_takes_on_the_tones():
+    """The crop shows the upper half of a long thing; no seam may tell where it ends."""
+    canvas = np.zeros((96, 48, 4), np.uint8)
+    canvas[:, 16:32] = (200, 120, 80, 255)
+    before = np.zeros((48, 48, 4), np.uint8)
+    before[:, 16:32] = (200, 120, 80, 255)
+    after = before.copy()
+    after[:, 16:32, :3] = (100, 120, 160)
+    found = straight(recoloured(premultiplied(canvas[..., :3], canvas[..., 3]), before, after, np.eye(3)))
+    column = found[:, 24, :3].astype(int)
+    assert np.abs(column - (100, 120, 160)).max() <= 4
+    np.testing.assert_array_equal(found[..., 3], canvas[..., 3])
+
+
+def test_each_hand_is_translated_once(generator):
+    translator, seen = Translator.from_file(generator), []
+    counting = Translator(lambda pictures: seen.append(len(pictures)) or translator.painted(pictures), SIZE)
+    sampler = TranslatedSampler(counting, 3, SIZE, backgrounds=Backgrounds(), reuse=4, cache=3)
+    plain = RenderSampler(3, SIZE, backgrounds=Backgrounds(), reuse=4, cache=3)
+    for index in range(8):
+        item, other = sampler.sample(index), plain.sample(index)
+        np.testing.assert_array_equal(item.joints_px, other.joints_px)
+        np.testing.assert_array_equal(item.joints_rel, other.joints_rel)
+        assert (item.image != other.image).any()
+    assert sum(seen) <= 8
+
+
+def test_a_mix_has_both_and_follows_its_seed(generator):
+    config = StreamConfig(("render", "ganerate"), (0.5, 0.5), 8, SIZE, 5, generator=str(generator))
+    first, again = BatchMaker(config).batch(2), BatchMaker(config).batch(2)
+    for name, values in first.items():
+        np.testing.assert_array_equal(values, again[name])
+    only = StreamConfig(("render",), (1.0,), 8, SIZE, 5)
+    assert (first["image"] != BatchMaker(only).batch(2)["image"]).any()
+    assert set(BatchMaker(config).made) == {"render", "ganerate"}
+    items = GaneratedItems(5, generator, SIZE, Backgrounds())
+    item = items.item(3, np.random.default_rng(1))
+    assert item["image"].shape == (SIZE, SIZE, 3) and set(item) == set(first)
+
+
+def test_a_missing_translator_is_told_before_anything_begins(tmp_path):
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    missing = tmp_path / "none.onnx"
+    args = parser.parse_args(["--i", "ganerate", "--generator", str(missing), "--o", str(tmp_path / "run")])
+    with pytest.raises(HandposeError, match=r"none.onnx: no translator there; make one with geocongan train"):
+        train.run(args)
+    assert not (tmp_path / "run").exists()

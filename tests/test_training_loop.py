@@ -1,0 +1,139 @@
+"""The loop that every training runs in: stopping early, layers that stay fixed, runs that go wrong, folders that begin late."""
+
+import argparse
+
+import keras
+import numpy as np
+import pytest
+
+from handpose.errors import HandposeError
+from handpose.training.freeze import freeze
+from handpose.training.loop import BAD_BATCH_NAME, Task, run_loop
+from handpose.training.options import RunConfig, add_run_arguments, open_run, run_fields
+from handpose.training.run_dir import RunDir
+
+CONFIG = {"sources": ("x",), "mix": (1.0,), "batch_size": 4, "evaluate_every": 2, "save_every": 2}
+
+
+def network():
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, name="stage0_conv")(image)
+    x = keras.layers.BatchNormalization(name="stage0_norm")(x)
+    x = keras.layers.Conv2D(4, 3, name="stage1_conv")(x)
+    return keras.Model(image, keras.layers.Dense(1, name="head")(keras.layers.GlobalAveragePooling2D()(x)))
+
+
+def batches(first_step, bad_at=None):
+    step = first_step
+    while True:
+        rng = np.random.default_rng(step)
+        image = rng.normal(size=(4, 8, 8, 3)).astype(np.float32)
+        if step == bad_at:
+            image[0] = np.nan
+        yield {"image": image, "wanted": image.mean((1, 2))[:, :1]}
+        step += 1
+
+
+def run(folder, config, scores=None, resume=False, make=batches, model=None, log=lambda line: None):
+    """Train a small network whose evaluations give `scores`, one after the other."""
+    told = iter(scores or [])
+    task = Task(
+        model or network(),
+        lambda found, targets: {"loss": keras.ops.mean(keras.ops.square(found - targets["wanted"]))},
+        make,
+        lambda model, step: next(told, 0.0),
+    )
+    return run_loop(task, config, folder, resume, "train", log)
+
+
+def test_a_run_stops_where_it_no_longer_improves_and_stays_stopped(tmp_path):
+    config = RunConfig(**CONFIG, steps=100, patience=2)
+    folder, lines = RunDir.create(tmp_path / "run", {}), []
+    assert run(folder, config, scores=[1, 3, 2, 4, 4, 3, 1, 9], log=lines.append)
+    assert "stopped early, after 14 steps" in lines[0]  # 4 at step 8, again at step 10, and then twice worse
+    resumed = []
+    assert run(folder, config, scores=[9], resume=True, log=resumed.append)
+    assert "stopped early, after 14 steps" in resumed[0]
+
+
+def test_without_patience_it_goes_on(tmp_path):
+    config, lines = RunConfig(**CONFIG, steps=8), []
+    assert run(RunDir.create(tmp_path / "run", {}), config, scores=[4, 3, 2, 1, 0], log=lines.append)
+    assert "8 steps" in lines[0]
+
+
+def test_what_is_frozen_stays_as_it_is(tmp_path):
+    model = network()
+    before = {layer.name: layer.get_weights() for layer in model.layers}
+    run(RunDir.create(tmp_path / "run", {}), RunConfig(**CONFIG, steps=4, freeze=("stage0",)), model=model)
+    for name in ("stage0_conv", "stage0_norm", "stage1_conv", "head"):
+        same = [np.array_equal(a, b) for a, b in zip(before[name], model.get_layer(name).get_weights(), strict=True)]
+        assert all(same) if name.startswith("stage0") else not any(same), name
+
+
+def test_freezing_nothing_or_everything_is_refused():
+    with pytest.raises(HandposeError, match="--freeze stage7: no layer .* there are stage0, stage1, head"):
+        freeze(network(), ("stage7",))
+    with pytest.raises(HandposeError, match="nothing is left to train"):
+        freeze(network(), ("stage", "head"))
+
+
+def test_a_loss_that_is_not_finite_keeps_its_batch_and_the_checkpoint(tmp_path):
+    folder = RunDir.create(tmp_path / "run", {})
+    with pytest.raises(HandposeError, match=rf"nan at step 6: stopped, the last checkpoint is good.*{BAD_BATCH_NAME}"):
+        run(folder, RunConfig(**CONFIG, steps=20), make=lambda first: batches(first, bad_at=5))
+    with np.load(folder.path / BAD_BATCH_NAME, allow_pickle=False) as stored:
+        assert sorted(stored.files) == ["image", "wanted"]
+        np.testing.assert_array_equal(stored["image"], next(batches(5, bad_at=5))["image"])
+    with np.load(folder.path / "checkpoint.npz") as stored:
+        assert all(np.isfinite(stored[name]).all() for name in stored.files)
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path):
+    """The update after a finite loss may spoil the weights, just before a checkpoint is due."""
+    model, folder = network(), RunDir.create(tmp_path / "run", {})
+
+    def make(first_step):
+        source = batches(first_step)
+        yield next(source)
+        model.get_layer("stage0_norm").moving_mean.assign(np.full(4, np.nan))  # unused while it trains
+        yield from source
+
+    with pytest.raises(HandposeError, match="weight is not finite at step 2: stopped, no checkpoint was due yet"):
+        run(folder, RunConfig(**CONFIG, steps=20), make=make, model=model)
+    assert (folder.path / BAD_BATCH_NAME).is_file()
+    assert not (folder.path / "checkpoint.npz").exists()
+
+
+def test_a_run_folder_begins_with_the_run(tmp_path):
+    parser = argparse.ArgumentParser()
+    add_run_arguments(parser, "runs/x", batch=4, minutes=1)
+    options = f"--i x --steps 2 --patience 3 --freeze stage0 head --o {tmp_path / 'run'}"
+
+    def opened():
+        return open_run(parser.parse_args(options.split()), RunConfig, lambda args: RunConfig(**run_fields(args)))
+
+    config, folder = opened()
+    assert (config.patience, config.freeze) == (3, ("stage0", "head"))
+    assert not folder.path.exists()
+    opened()[1].begin()
+    with pytest.raises(HandposeError, match="exists already"):
+        folder.begin()
+    with pytest.raises(HandposeError, match="exists already"):
+        opened()
+    with pytest.raises(HandposeError, match="--patience must be 0 or more, not -1"):
+        run_fields(parser.parse_args(["--i", "x", "--patience", "-1"]))
+
+
+def test_foreign_weights_are_found_out_before_the_folder_exists(tmp_path):
+    from regnet import train
+
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    foreign = tmp_path / "foreign.weights.h5"
+    network().save_weights(foreign)
+    options = ["--i", "render", "--steps", "1", "--init", str(foreign), "--o", str(tmp_path / "run")]
+    with pytest.raises(HandposeError, match="not weights of the regnet_light_128 network"):
+        train.run(parser.parse_args(options))
+    assert not (tmp_path / "run").exists()
