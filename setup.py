@@ -37,6 +37,7 @@ setup(
     python_requires=">=3.11,<3.14",  # TensorFlow 2.21 has no wheel for 3.14
     packages=find_packages(include=["handpose*", "geocongan*", "regnet*", "tracker*"]),
     package_data={
+        "geocongan": ["weights/*", "weights/silnet/*"],
         "regnet": ["weights/*"],
         "tracker": ["weights/*", "demo/*"],
     },
