@@ -52,7 +52,7 @@ def solve(
         safe = np.nan_to_num(start, nan=0.0, posinf=0.0, neginf=0.0)
         return solution_at(skeleton, safe, np.inf, 0, Status.FAILED, np.eye(26) * 1e6)
     vector, energy, steps, code, *rest = _solve(  # type: ignore[call-arg]
-        *_arrays(skeleton, problem), np.array(start, float), max_steps, start_below
+        _arrays(skeleton, problem), np.array(start, float), max_steps, start_below
     )
     return Solution(vector, energy, steps, _STATUS[code], *rest)
 
@@ -230,25 +230,10 @@ def covariance_of(matrix):
 
 
 @njit(cache=True)
-def _minimise(
-    offsets,
-    axes,
-    pinhole,
-    observed,
-    weight_2d,
-    relative,
-    weight_3d,
-    expected,
-    weight_temporal,
-    vector,
-    max_steps,
-    start_below,
-):
+def _minimise(arrays, vector, max_steps, start_below):
     """Levenberg-Marquardt: pose, energy, steps, how it ended, matrix."""
     damping = _DAMPING
-    energy, gradient, matrix = _normal_equations(
-        offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, vector
-    )
+    energy, gradient, matrix = _normal_equations(*arrays, vector)
     if start_below < np.inf and not energy < start_below:
         return vector, energy, 0, _START_REFUSED, matrix
     if not np.isfinite(energy):
@@ -258,9 +243,7 @@ def _minimise(
         if not good:
             return vector, energy, step_number, _FAILED, matrix
         trial = vector + step
-        trial_energy, trial_gradient, trial_matrix = _normal_equations(
-            offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, trial
-        )
+        trial_energy, trial_gradient, trial_matrix = _normal_equations(*arrays, trial)
         if trial_energy < energy:
             fall = energy - trial_energy
             vector, energy, gradient, matrix = trial, trial_energy, trial_gradient, trial_matrix
@@ -275,24 +258,10 @@ def _minimise(
 
 
 @njit(cache=True)
-def _solve(
-    offsets,
-    axes,
-    pinhole,
-    observed,
-    weight_2d,
-    relative,
-    weight_3d,
-    expected,
-    weight_temporal,
-    vector,
-    max_steps,
-    start_below,
-):
+def _solve(arrays, vector, max_steps, start_below):
     """Minimise, and say what the pose found and its covariance mean: the numbers of a `Solution`."""
-    vector, energy, steps, code, matrix = _minimise(
-        offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, vector, max_steps, start_below
-    )  # fmt: skip
+    vector, energy, steps, code, matrix = _minimise(arrays, vector, max_steps, start_below)
+    offsets, axes, weight_2d, weight_3d = arrays[0], arrays[1], arrays[4], arrays[6]
     if not (np.any(weight_2d != 0) or np.any(weight_3d != 0)):
         code = _NOTHING_SEEN
     covariance = covariance_of(matrix)
