@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from geocongan.losses import Call
+from handpose.training.backend import jax_layout
 
 LossFunction = Callable[[Call, dict], tuple[dict, dict]]
 Step = Callable[[dict], tuple[dict[str, float], dict[str, np.ndarray]]]
@@ -75,14 +76,7 @@ def _tensorflow_step(networks, trained, losses, optimizer):
 def _jax_step(networks, trained, losses, optimizer):
     import jax
 
-    distribution = keras.distribution.distribution()
-    everywhere = distribution and jax.sharding.NamedSharding(
-        distribution.device_mesh.backend_mesh, jax.sharding.PartitionSpec()
-    )
-
-    def shared_out(array: np.ndarray):
-        layout = distribution.get_data_layout(array.shape).backend_layout
-        return jax.make_array_from_callback(array.shape, layout, lambda part: array[part])
+    everywhere, share_out = jax_layout()
 
     def forward(weights, others, slots, batch):
         everything = {**others, **dict(zip(trained, weights, strict=True))}
@@ -103,7 +97,7 @@ def _jax_step(networks, trained, losses, optimizer):
         return aux, jax.tree.unflatten(tree, flat), slots
 
     def step(batch):
-        batch = {name: shared_out(array) for name, array in batch.items()} if distribution else batch
+        batch = share_out(batch)
         others = {name: [v.value for v in model.trainable_variables] for name, model in networks.items()}
         weights = [others.pop(name) for name in trained]  # a list: JAX would sort the names of a dict
         slots = [v.value for v in optimizer.variables]

@@ -90,7 +90,7 @@ def _mirrored_step(model, loss_function, optimizer) -> TrainStep:
 def _jax_step(model, loss_function, optimizer) -> TrainStep:
     import jax
 
-    distribution = keras.distribution.distribution()
+    everywhere, share_out = jax_layout()
 
     def forward(trainable, fixed, inputs, targets):
         outputs, fixed = model.stateless_call(trainable, fixed, inputs, training=True)
@@ -102,18 +102,10 @@ def _jax_step(model, loss_function, optimizer) -> TrainStep:
         trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
         return losses, trainable, fixed, slots
 
-    everywhere = distribution and jax.sharding.NamedSharding(
-        distribution.device_mesh.backend_mesh, jax.sharding.PartitionSpec()
-    )
     compiled = jax.jit(update, out_shardings=everywhere)
 
-    def shared_out(array: np.ndarray):
-        layout = distribution.get_data_layout(array.shape).backend_layout
-        return jax.make_array_from_callback(array.shape, layout, lambda part: array[part])
-
     def step(inputs, targets):
-        if distribution:
-            inputs, targets = jax.tree.map(shared_out, (inputs, targets))
+        inputs, targets = share_out((inputs, targets))
         groups = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
         losses, *states = compiled(*([v.value for v in group] for group in groups), inputs, targets)
         for group, values in zip(groups, states, strict=True):
@@ -122,3 +114,21 @@ def _jax_step(model, loss_function, optimizer) -> TrainStep:
         return {name: float(np.asarray(value)) for name, value in losses.items()}
 
     return step
+
+
+def jax_layout() -> tuple[Any, Callable[[Any], Any]]:
+    """Say how JAX lays arrays over the devices of `distribute.over`: the sharding of what is equal on all of them, None where there is one,
+    and `share_out(arrays)`, which gives each device its part of a batch's arrays.
+    """
+    import jax
+
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return None, lambda arrays: arrays
+
+    def part_of(array: np.ndarray):
+        layout = distribution.get_data_layout(array.shape).backend_layout
+        return jax.make_array_from_callback(array.shape, layout, lambda part: array[part])
+
+    mesh = distribution.device_mesh.backend_mesh
+    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()), lambda arrays: jax.tree.map(part_of, arrays)
