@@ -69,9 +69,8 @@ def export(weights: Path, path: Path) -> float:
 
 def _difference(model, size: int, path: Path) -> float:
     """Compare Keras with the file on gradients and noise."""
-    ramp = np.linspace(0, 255, size)
-    smooth = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None], ramp[::-1, None]), axis=-1)
-    noise = np.random.default_rng(0).integers(0, 256, (size, size, 3))
-    pictures = np.stack([smooth, noise]).astype(np.uint8)
+    from handpose.training.exported import test_pattern
+
+    pictures = test_pattern(size)
     found = load_network(path, "onnx", "cpu", (OUTPUT,))(pictures)[OUTPUT]
     return float(np.abs(found - np.asarray(serving_function(model)(pictures)[OUTPUT])).max())

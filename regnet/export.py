@@ -14,8 +14,9 @@ import numpy as np
 
 from handpose.data.photos import Split
 from handpose.errors import HandposeError
+from handpose.training.exported import test_pattern
 from regnet.export_formats import FORMATS, load_openvino
-from regnet.exporter import Exported, differences, export, test_pattern
+from regnet.exporter import Exported, differences, export
 from regnet.labelled import RENDER, find_reader, labelled_windows
 from regnet.quantise import CALIBRATION_HANDS
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from handpose.errors import HandposeError
 from handpose.skeleton import N_JOINTS
-from handpose.training.exported import round_weights, save_half, write_card
+from handpose.training.exported import round_weights, save_half, test_pattern, write_card
 from regnet.export_formats import FORMATS, Arrays, Run
 
 TOLERANCE = 1e-3
@@ -110,15 +110,6 @@ def differences(exported: Arrays, reference: Arrays) -> dict[str, float]:
     """Give the largest absolute difference of each output; of the features, which have no unit, in parts of the largest."""
     units = {name: np.abs(value).max() if name == "features" else 1.0 for name, value in reference.items()}
     return {name: float(np.abs(exported[name] - value).max() / units[name]) for name, value in reference.items()}
-
-
-def test_pattern(size: int) -> np.ndarray:
-    """Make pictures (4, S, S, 3) uint8 of noise and gradients, always the same."""
-    rng = np.random.default_rng(0)
-    ramp = np.linspace(0, 255, size)
-    smooth = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None], ramp[::-1, None]), axis=-1)
-    noise = rng.integers(0, 256, (2, size, size, 3))
-    return np.concatenate([smooth[None], smooth[None, ::-1], noise]).astype(np.uint8)
 
 
 def _variants(formats: Sequence[str], calibration: np.ndarray | None) -> Iterator[tuple[str, str, np.ndarray | None]]:

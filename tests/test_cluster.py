@@ -11,6 +11,7 @@ import pytest
 from test_dataset_crops import write_synth_hands
 from test_render_cli import digests
 from test_render_cli import run as render
+from tests_data import made_a_pipe
 
 from handpose.cluster import map_jobs
 from handpose.errors import HandposeError
@@ -113,10 +114,7 @@ def test_what_a_job_raises_is_told_and_a_deadly_job_ends(address):
 def test_shards_prepared_on_a_cluster_are_whole_whoever_is_killed(address, tmp_path):
     """One picture is a pipe that nobody fills: its worker waits there, while the other one does the rest."""
     folder, out = write_synth_hands(tmp_path / "s", 4), tmp_path / "o"
-    picture = sorted(folder.rglob("*_color.png"))[2]
-    kept = picture.with_suffix(".kept")
-    picture.rename(kept)
-    os.mkfifo(picture)
+    picture, kept = made_a_pipe(sorted(folder.rglob("*_color.png"))[2])
 
     def kill_who_waits():
         wait_for(lambda: len(list(out.glob("*.arrayrecord"))) == 3)

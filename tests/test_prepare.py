@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_dataset_crops import write_freihand, write_synth_hands
-from tests_data import write_photo_set
+from tests_data import made_a_pipe, write_photo_set
 
 from handpose.errors import HandposeError
 from handpose.synthesis.backgrounds import Backgrounds
@@ -116,10 +116,7 @@ def test_a_mix_is_kept_and_no_hand_drawn_twice_before_all_were_once(sources, tmp
 def test_who_is_killed_loses_nothing_and_doubles_nothing(tmp_path, victim):
     """One picture is a pipe that nobody fills: its worker waits there, while the other one does the rest."""
     folder, out = write_synth_hands(tmp_path / "s", 6), tmp_path / "o"
-    picture = sorted(folder.rglob("*_color.png"))[2]
-    kept = picture.with_suffix(".kept")
-    picture.rename(kept)
-    os.mkfifo(picture)
+    picture, kept = made_a_pipe(sorted(folder.rglob("*_color.png"))[2])
     command = [sys.executable, str(ROOT / "datasets" / "prepare.py"), "--i", str(folder), "--o", str(out)]
     command += ["--per-shard", "1", "--workers", "2"]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

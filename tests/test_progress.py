@@ -34,7 +34,8 @@ def test_knowing_the_answers_is_the_best_score(tmp_path, monkeypatch):
     def guessing(images, training):
         return {"heatmaps": np.zeros((7, 32, 32, 21)), "joints_rel": np.random.default_rng(0).normal(size=(7, 21, 3))}
 
-    folder, lines = RunDir.create(tmp_path / "run", {}), []
+    folder, lines = RunDir.plan(tmp_path / "run", {}), []
+    folder.begin()
     best = held_out.evaluate(knowing, folder, 1, lines.append)
     worst = held_out.evaluate(guessing, folder, 2, lines.append)
     assert best > 0.9 and worst < 0.2  # joints cut off by the crop's jitter cannot be told

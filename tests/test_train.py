@@ -76,7 +76,7 @@ def test_a_step_that_goes_wrong_keeps_the_checkpoint(tmp_path, monkeypatch):
         return lambda inputs, targets: {"loss": next(values), "error_cells": 1.0}
 
     monkeypatch.setattr(backend, "make_train_step", failing_step)
-    folder = RunDir.create(tmp_path / "run", {})
+    folder = RunDir.plan(tmp_path / "run", {})
     with pytest.raises(HandposeError, match="nan at step 3"):
         train.train(config, folder, log=lambda line: None)
     with np.load(folder.path / "checkpoint.npz") as stored:

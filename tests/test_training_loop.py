@@ -49,7 +49,7 @@ def run(folder, config, scores=None, resume=False, make=batches, model=None, log
 
 def test_a_run_stops_where_it_no_longer_improves_and_stays_stopped(tmp_path):
     config = RunConfig(**CONFIG, steps=100, patience=2)
-    folder, lines = RunDir.create(tmp_path / "run", {}), []
+    folder, lines = RunDir.plan(tmp_path / "run", {}), []
     assert run(folder, config, scores=[1, 3, 2, 4, 4, 3, 1, 9], log=lines.append)
     assert "stopped early, after 14 steps" in lines[0]  # 4 at step 8, again at step 10, and then twice worse
     resumed = []
@@ -59,14 +59,14 @@ def test_a_run_stops_where_it_no_longer_improves_and_stays_stopped(tmp_path):
 
 def test_without_patience_it_goes_on(tmp_path):
     config, lines = RunConfig(**CONFIG, steps=8), []
-    assert run(RunDir.create(tmp_path / "run", {}), config, scores=[4, 3, 2, 1, 0], log=lines.append)
+    assert run(RunDir.plan(tmp_path / "run", {}), config, scores=[4, 3, 2, 1, 0], log=lines.append)
     assert "8 steps" in lines[0]
 
 
 def test_what_is_frozen_stays_as_it_is(tmp_path):
     model = network()
     before = {layer.name: layer.get_weights() for layer in model.layers}
-    run(RunDir.create(tmp_path / "run", {}), RunConfig(**CONFIG, steps=4, freeze=("stage0",)), model=model)
+    run(RunDir.plan(tmp_path / "run", {}), RunConfig(**CONFIG, steps=4, freeze=("stage0",)), model=model)
     for name in ("stage0_conv", "stage0_norm", "stage1_conv", "head"):
         same = [np.array_equal(a, b) for a, b in zip(before[name], model.get_layer(name).get_weights(), strict=True)]
         assert all(same) if name.startswith("stage0") else not any(same), name
@@ -80,7 +80,7 @@ def test_freezing_nothing_or_everything_is_refused():
 
 
 def test_a_loss_that_is_not_finite_keeps_its_batch_and_the_checkpoint(tmp_path):
-    folder = RunDir.create(tmp_path / "run", {})
+    folder = RunDir.plan(tmp_path / "run", {})
     with pytest.raises(HandposeError, match=rf"nan at step 6: stopped, the last checkpoint is good.*{BAD_BATCH_NAME}"):
         run(folder, RunConfig(**CONFIG, steps=20), make=lambda first: batches(first, bad_at=5))
     with np.load(folder.path / BAD_BATCH_NAME, allow_pickle=False) as stored:
@@ -92,7 +92,7 @@ def test_a_loss_that_is_not_finite_keeps_its_batch_and_the_checkpoint(tmp_path):
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     """The update after a finite loss may spoil the weights, just before a checkpoint is due."""
-    model, folder = network(), RunDir.create(tmp_path / "run", {})
+    model, folder = network(), RunDir.plan(tmp_path / "run", {})
 
     def make(first_step):
         source = batches(first_step)

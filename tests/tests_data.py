@@ -1,6 +1,7 @@
 """Small data that several tests write."""
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -28,3 +29,11 @@ def write_photo_set(folder: Path, count: int = 8) -> Path:
         labels[f"{i}.png"] = [{"side": side, "joints_px": joints.tolist()}]
     (folder / "pseudo_labels.json").write_text(json.dumps(labels))
     return folder
+
+
+def made_a_pipe(picture: Path) -> tuple[Path, Path]:
+    """Put a pipe that nobody fills in a picture's place: who reads it waits there. Gives its path, and where the picture is kept."""
+    kept = picture.with_suffix(".kept")
+    picture.rename(kept)
+    os.mkfifo(picture)
+    return picture, kept

@@ -119,3 +119,12 @@ def tensorflow():
     import tensorflow as tf
 
     return tf
+
+
+def test_pattern(size: int) -> np.ndarray:
+    """Make pictures (4, S, S, 3) uint8 of noise and gradients, always the same."""
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(0, 255, size)
+    smooth = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None], ramp[::-1, None]), axis=-1)
+    noise = rng.integers(0, 256, (2, size, size, 3))
+    return np.concatenate([smooth[None], smooth[None, ::-1], noise]).astype(np.uint8)

@@ -50,13 +50,6 @@ class RunDir:
             raise _exists(Path(path))
         return cls(Path(path), config)
 
-    @classmethod
-    def create(cls, path: str | Path, config: dict[str, Any]) -> RunDir:
-        """Make a new folder with its config.json. Raises HandposeError where it exists or cannot be made."""
-        folder = cls.plan(path, config)
-        folder.begin()
-        return folder
-
     def begin(self) -> None:
         """Make the planned folder with its config.json. Raises HandposeError where it has come to exist, or cannot be made."""
         if self._config is None:
