@@ -23,7 +23,7 @@ from handpose.data.synth_hands import CHROMA, COLOUR_CAMERA
 from handpose.errors import HandposeError
 from handpose.synthesis.foreground import CANVAS, premultiplied, straight
 from handpose.synthesis.sampler import RenderSampler
-from handpose.synthesis.translated import MARGIN, crop_window, on_white
+from handpose.synthesis.translated import MARGIN, as_seen, on_white, without_forearm
 
 RENDER = "render"
 _CANDIDATES = 6000  # drawn hands among which each photograph's pose is looked for
@@ -54,9 +54,7 @@ class RenderedSide:
     def picture(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Give hand `index`: RGBA (S, S, 4), colour not weighted, and its joints (21, 2) [px]."""
         number = index if self.numbers is None else int(self.numbers[index % len(self.numbers)])
-        hand = self.sampler.rendered(number)
-        window = crop_window(hand, self.size)
-        return straight(window.warp(hand.rgba, self.size)), window.points(hand.joints_px)
+        return as_seen(self.sampler.rendered(number), self.size)
 
 
 class PhotographedSide:
@@ -96,7 +94,8 @@ class LabelledSide:
         """Give hand `index`: RGBA (S, S, 4) and its joints (21, 2) [px]. Raises HandposeError for a hand that cannot be cut out."""
         sample = self.dataset[index % len(self.dataset)]
         crop = Crop.from_joints(COLOUR_CAMERA, sample.joints_px, self.size, MARGIN)
-        return cut(crop, before_chroma(sample)), crop.to_crop(sample.joints_px)
+        joints_px = crop.to_crop(sample.joints_px)
+        return cut(crop, before_chroma(sample), joints_px), joints_px
 
 
 def before_chroma(sample: Sample) -> np.ndarray:
@@ -116,11 +115,14 @@ def before_chroma(sample: Sample) -> np.ndarray:
     return np.dstack([weighted.astype(np.uint8), mask])
 
 
-def cut(crop: Crop, picture: np.ndarray) -> np.ndarray:
-    """Cut a crop out of a premultiplied picture (H, W, 4) as translators see it: (S, S, 4), colour not weighted."""
+def cut(crop: Crop, picture: np.ndarray, joints_px: np.ndarray) -> np.ndarray:
+    """Cut a crop out of a premultiplied picture (H, W, 4) as translators see it: (S, S, 4), colour not weighted.
+
+    joints_px (21, 2) lie in the crop.
+    """
     cover = crop.warp(np.repeat(picture[..., 3:], 3, -1))[..., :1]
     colour = np.minimum(crop.warp(np.ascontiguousarray(picture[..., :3])), cover)
-    return straight(np.concatenate([colour, cover], axis=-1))
+    return without_forearm(straight(np.concatenate([colour, cover], axis=-1)), joints_px)
 
 
 class DomainBatches:

@@ -17,7 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from geocongan.silhouettes import GROUNDS, Ground, cleaned, cut_out, holds_joints, recognise_ground, without_spill
+from geocongan.silhouettes import (
+    GROUNDS,
+    Ground,
+    cleaned,
+    cut_out,
+    holds_ground,
+    holds_joints,
+    recognise_ground,
+    without_spill,
+)
 from handpose.camera import Camera
 from handpose.crop import Crop
 from handpose.data import Dataset, open_dataset, photos
@@ -26,7 +35,7 @@ from handpose.data.sample import Sample
 from handpose.draw import contact_sheet
 from handpose.errors import HandposeError
 from handpose.images import write_image
-from handpose.synthesis.translated import MARGIN, on_white
+from handpose.synthesis.translated import MARGIN, on_white, without_forearm
 from handpose.training.run_dir import atomic_write
 
 JOINTS_NAME = "joints.json"
@@ -94,10 +103,14 @@ def prepared(sample: Sample, size: int, ground: Ground | None = None) -> tuple[n
     colour = crop.warp(without_spill(image) if ground == "green" else image)
     in_crop = None if joints_px is None else crop.to_crop(joints_px)
     rough = cut_out(colour, ground, in_crop) if given is None else crop.warp(np.repeat(given[..., None], 3, -1))[..., 0]
-    mask, reason = cleaned(rough, rim=ground == "green" or sample.mask is not None)
-    if not reason and in_crop is not None and not holds_joints(mask, in_crop, _REACH * size):
-        reason = "joints off the silhouette"
+    mask, reason = cleaned(rough, rim=ground in ("green", "light") or sample.mask is not None)
     picture = np.dstack([colour, mask])
+    if in_crop is not None:
+        picture = without_forearm(picture, in_crop)
+        if not reason and not holds_joints(mask, in_crop, _REACH * size):
+            reason = "joints off the silhouette"
+    if not reason and ground == "cluttered" and given is None and holds_ground(colour, picture[..., 3]):
+        reason = "ground in the silhouette"
     if sample.side == "right":
         picture = np.ascontiguousarray(picture[:, ::-1])
         in_crop = None if in_crop is None else in_crop * (-1, 1) + (size - 1, 0)

@@ -18,6 +18,7 @@ import numpy as np
 
 from geocongan.domains import before_chroma, cut
 from geocongan.translator import open_translator
+from handpose.command import add_effects_argument
 from handpose.crop import MARGIN as CROP_MARGIN
 from handpose.crop import Crop
 from handpose.data import Dataset, ganerated, open_dataset
@@ -46,10 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--n", type=int, help="at most so many frames")
     add("--seed", type=int, default=0, help="of backgrounds and things before the hand")
     add("--objects", type=float, default=0.5, metavar="SHARE", help="of the frames with a thing before the hand")
-    add(
-        "--effects", nargs="*", choices=EFFECTS, default=EFFECTS, metavar="EFFECT",
-        help=f"of the camera, after compositing: {', '.join(EFFECTS)} (default: all; none where none is named)",
-    )  # fmt: skip
+    add_effects_argument(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -79,7 +77,12 @@ def translate(
     samples = [dataset[number] for number in numbers]
     pictures = [before_chroma(sample) for sample in samples]
     crops = [Crop.from_joints(COLOUR_CAMERA, sample.joints_px, translator.size, MARGIN) for sample in samples]
-    cuts = np.stack([cut(crop, picture) for crop, picture in zip(crops, pictures, strict=True)])
+    cuts = np.stack(
+        [
+            cut(crop, picture, crop.to_crop(sample.joints_px))
+            for crop, picture, sample in zip(crops, pictures, samples, strict=True)
+        ]
+    )
     painted = translator(cuts)
     for i, (number, sample) in enumerate(zip(numbers, samples, strict=True)):
         assert sample.joints_mm is not None  # or it could not have been cut

@@ -32,3 +32,13 @@ def run_command(
     except KeyboardInterrupt:
         print(f"{name}: stopped", file=sys.stderr)
     return 0
+
+
+def add_effects_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare --effects: what a camera does to a composed picture."""
+    from handpose.synthesis.compose import EFFECTS  # not needed to track
+
+    parser.add_argument(
+        "--effects", nargs="*", choices=EFFECTS, default=EFFECTS, metavar="EFFECT",
+        help=f"of the camera, after compositing: {', '.join(EFFECTS)} (default: all; none where none is named)",
+    )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from handpose.synthesis.compose import EFFECTS
 from regnet.labelled import GANERATE, RENDER
 
 _WITHOUT_HAND_SHARE = 0.08  # of a batch, where such pictures are given
@@ -24,6 +25,7 @@ class StreamConfig:
     seed: int = 0
     without_hand: str = ""  # folder of pictures that look like hands and show none
     generator: str = ""  # file of the translator, for "ganerate"
+    effects: tuple[str, ...] = EFFECTS  # of the camera, on rendered hands
 
 
 class BatchMaker:
@@ -43,11 +45,13 @@ class BatchMaker:
         if RENDER in config.sources:
             from regnet.render_items import RenderItems
 
-            self.made[RENDER] = RenderItems(config.seed, config.size, backgrounds)
+            self.made[RENDER] = RenderItems(config.seed, config.size, backgrounds, config.effects)
         if GANERATE in config.sources:
             from regnet.ganerate_items import GaneratedItems
 
-            self.made[GANERATE] = GaneratedItems(config.seed, Path(config.generator), config.size, backgrounds)
+            self.made[GANERATE] = GaneratedItems(
+                config.seed, Path(config.generator), config.size, backgrounds, config.effects
+            )
         self.without_hand = WithoutHand(Path(config.without_hand), config.size) if config.without_hand else None
 
     def batch(self, step: int) -> dict[str, np.ndarray]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from handpose.crop import CROP_SIZE
 from handpose.synthesis.backgrounds import Backgrounds
+from handpose.synthesis.compose import EFFECTS
 from handpose.synthesis.translated import TranslatedSampler, Translator
 from regnet.render_items import CACHE, REUSE, RenderItems
 
@@ -18,8 +20,12 @@ class GaneratedItems(RenderItems):
     Raises HandposeError where the translator's file cannot be used.
     """
 
-    def __init__(self, seed: int, generator: Path, size: int = CROP_SIZE, backgrounds: Backgrounds | None = None):
+    def __init__(
+        self, seed: int, generator: Path, size: int = CROP_SIZE, backgrounds: Backgrounds | None = None,
+        effects: Collection[str] = EFFECTS,
+    ):  # fmt: skip
         self.size = size
         self.sampler = TranslatedSampler(
-            Translator.from_file(generator), seed + _APART, size, backgrounds=backgrounds, reuse=REUSE, cache=CACHE
-        )
+            Translator.from_file(generator), seed + _APART, size, backgrounds=backgrounds, reuse=REUSE, cache=CACHE,
+            effects=effects,
+        )  # fmt: skip

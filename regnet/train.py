@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from handpose.command import add_effects_argument
 from handpose.errors import HandposeError
+from handpose.synthesis.compose import EFFECTS
 from handpose.training import distribute
 from handpose.training.loop import Task, run_loop
 from handpose.training.options import RunConfig, add_run_arguments, open_run, run_fields
@@ -28,6 +30,7 @@ class TrainConfig(RunConfig):
     backbone: str = ""
     without_hand: str = ""
     generator: str = ""
+    effects: tuple[str, ...] = EFFECTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--generator", metavar="FILE", help="translator for the source ganerate (default: the one that comes along)"
     )
+    add_effects_argument(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -66,7 +70,7 @@ def _config(args: argparse.Namespace) -> TrainConfig:
     generator = str(generator_file(args.generator)) if GANERATE in fields["sources"] else ""
     return TrainConfig(
         network=args.network, input_size=args.input, projection=not args.no_projection, backbone=args.backbone,
-        without_hand=args.without_hand, generator=generator, **fields,
+        without_hand=args.without_hand, generator=generator, effects=tuple(args.effects), **fields,
     )  # fmt: skip
 
 
@@ -95,7 +99,7 @@ def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callab
     held_out = HeldOut([RENDER if source == GANERATE else source for source in config.sources], config.input_size)
     mixed = StreamConfig(
         config.sources, config.mix, config.batch_size, config.input_size, config.seed, config.without_hand,
-        config.generator,
+        config.generator, tuple(config.effects),
     )  # fmt: skip
     task = Task(
         model,

@@ -7,10 +7,20 @@ import pytest
 from geocongan_data import write_translator
 
 from handpose.errors import HandposeError
+from handpose.skeleton import M0, WRIST
 from handpose.synthesis.backgrounds import Backgrounds
+from handpose.synthesis.compose import EFFECTS
 from handpose.synthesis.foreground import premultiplied, straight
 from handpose.synthesis.sampler import RenderSampler
-from handpose.synthesis.translated import TranslatedSampler, Translator, on_white, recoloured, translated
+from handpose.synthesis.translated import (
+    TranslatedSampler,
+    Translator,
+    as_seen,
+    crop_window,
+    on_white,
+    recoloured,
+    translated,
+)
 from regnet import train
 from regnet.batches import BatchMaker, StreamConfig
 from regnet.ganerate_items import GaneratedItems
@@ -68,6 +78,30 @@ def test_the_forearm_beyond_the_crop_takes_on_the_tones():
     column = found[:, 24, :3].astype(int)
     assert np.abs(column - (100, 120, 160)).max() <= 4
     np.testing.assert_array_equal(found[..., 3], canvas[..., 3])
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_translators_see_the_whole_hand_and_no_more_than_a_stump_of_its_forearm(number):
+    hand = RenderSampler(11, SIZE, backgrounds=Backgrounds()).rendered(number)
+    seen, joints_px = as_seen(hand, 96)
+    whole = straight(crop_window(hand, 96).warp(hand.rgba, 96))
+    backwards = joints_px[WRIST] - joints_px[M0]
+    backwards /= np.linalg.norm(backwards)
+    behind = np.stack(np.meshgrid(np.arange(96), np.arange(96)), -1) @ backwards - (joints_px @ backwards).max()
+    stump = 0.12 * np.ptp(joints_px, axis=0).max()
+    np.testing.assert_array_equal(seen[behind < stump - 1], whole[behind < stump - 1])
+    assert not seen[behind > stump + 1][:, 3].any()
+
+
+def test_effects_of_the_camera_are_chosen(generator, tmp_path):
+    samplers = [
+        RenderSampler(3, SIZE, backgrounds=Backgrounds(), effects=effects) for effects in ((), ("blur",), EFFECTS)
+    ]
+    plain, blurred, all_of_them = (sampler.sample(0) for sampler in samplers)
+    np.testing.assert_array_equal(plain.joints_px, all_of_them.joints_px)
+    assert (plain.image != all_of_them.image).any() and (blurred.image != all_of_them.image).any()
+    config = StreamConfig(("render", "ganerate"), (1, 1), 2, SIZE, 5, generator=str(generator), effects=("noise",))
+    assert {made.sampler.effects for made in BatchMaker(config).made.values()} == {("noise",)}
 
 
 def test_each_hand_is_translated_once(generator):

@@ -8,7 +8,7 @@ from tests_data import write_photo_set
 from geocongan.cli import main
 from geocongan.domains import DomainBatches, DomainConfig, moved, to_network, to_picture
 from geocongan.measures import fid, kid, mask_iou
-from geocongan.silhouettes import cleaned, cut_out, holds_joints, recognise_ground, without_spill
+from geocongan.silhouettes import cleaned, cut_out, holds_ground, holds_joints, recognise_ground, without_spill
 
 SKIN = (205, 150, 120)
 GROUNDS = {"green": (30, 190, 60), "light": (230, 228, 225), "dark": (6, 6, 8)}
@@ -82,6 +82,14 @@ def test_joints_must_lie_on_the_silhouette():
     on = np.full((21, 2), (80.0, 100.0))
     assert holds_joints(silhouette, on, 2)
     assert not holds_joints(silhouette, on + (60, 0), 2)
+
+
+def test_ground_between_fingers_is_told_by_its_grey():
+    image, silhouette = hand_on((150, 152, 149))
+    webbed = cv2.fillConvexPoly(silhouette.copy(), cv2.convexHull(cv2.findNonZero(silhouette)), 255)
+    assert not holds_ground(image, silhouette)
+    assert holds_ground(image, webbed)
+    assert holds_ground(np.full_like(image, 128), silhouette), "a grey picture tells nothing"
 
 
 def test_prepare_writes_what_training_reads(tmp_path, capsys):

@@ -6,6 +6,7 @@ Everything about item `index` follows from (seed, index), whatever was drawn bef
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from handpose.crop import CROP_SIZE
 from handpose.skeleton import M0, WRIST, Skeleton
 from handpose.synthesis.backgrounds import Backgrounds, shared_data
-from handpose.synthesis.compose import Window, camera_effects, composite
+from handpose.synthesis.compose import EFFECTS, Window, camera_effects, composite
 from handpose.synthesis.foreground import CANVAS, Foreground, PlacedHand, place_hand, render_foreground
 from handpose.synthesis.mesh import HandMesh
 from handpose.synthesis.poses import PoseSampler
@@ -44,12 +45,15 @@ class RenderSampler:
 
     def __init__(
         self, seed: int, size: int = CROP_SIZE, *, backgrounds: Backgrounds | None = None, reuse: int = 1, cache: int = 2000,
-        mesh=None, poses: PoseSampler | None = None,
+        mesh=None, poses: PoseSampler | None = None, effects: Collection[str] = EFFECTS,
     ):  # fmt: skip
-        """`mesh` is a (HandMesh, Skeleton) to use in place of our own hands; without `backgrounds`, the shared data's if any."""
+        """`mesh` is a (HandMesh, Skeleton) to use in place of our own hands; without `backgrounds`, the shared data's if any.
+
+        `effects` are the camera's.
+        """
         self.seed, self.size, self.reuse, self.cache, self.mesh = seed, size, reuse, cache, mesh
         self.backgrounds = backgrounds or default_backgrounds()
-        self.poses = poses or PoseSampler()
+        self.poses, self.effects = poses or PoseSampler(), effects
         self._kept: OrderedDict[int, Foreground] = OrderedDict()
 
     def sample(self, index: int) -> RenderedItem:
@@ -62,9 +66,8 @@ class RenderSampler:
         joints_px = window.points(hand.joints_px)
         offsets = hand.joints_mm - hand.joints_mm[M0]
         scale = float(np.linalg.norm(offsets[WRIST]))
-        return RenderedItem(
-            camera_effects(rng, picture), joints_px, window.turn(offsets / scale), scale, _uncovered(joints_px, covered)
-        )
+        seen = camera_effects(rng, picture, self.effects)
+        return RenderedItem(seen, joints_px, window.turn(offsets / scale), scale, _uncovered(joints_px, covered))
 
     def batch(self, n: int, first: int = 0) -> dict[str, np.ndarray]:
         """Stack items `first` to `first` + n: image, joints_px, joints_rel, scale_mm, visible, presence."""
