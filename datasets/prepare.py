@@ -13,7 +13,6 @@ import json
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
@@ -29,11 +28,11 @@ import cv2
 import numpy as np
 
 from handpose import cluster
+from handpose.atomic import atomic_write, clear_unfinished, unfinished
 from handpose.errors import HandposeError
 from handpose.training.options import parse_mix
-from handpose.training.run_dir import atomic_write
 from regnet import shards
-from regnet.dataset_crops import WINDOW, OnDemand, cut_window
+from regnet.dataset_crops import WINDOW, OnDemand, window_of
 from regnet.labelled import Opened, open_split
 
 _PER_SHARD, _SHARDS = 1000, 500  # so many shards at most: a reader keeps all open, and systems allow about 1000 files
@@ -127,26 +126,23 @@ def prepare(settings: Settings, folder: Path, workers: int | None = None, addres
                     f"{folder}: workers die; try fewer --workers or look at the memory, the same command goes on"
                 ) from None
             print("a worker died: its shard is begun anew", file=sys.stderr)
-    for leftover in folder.glob("*.tmp"):  # of workers that died
-        leftover.unlink()
+    clear_unfinished(folder)
     written, passed_over = (sum(entry[key] for entry in manifest["shards"].values()) for key in ("records", "empty"))
     size = sum(entry["bytes"] for entry in manifest["shards"].values()) / 1e6
     print(f"{folder}: {written} hands in {len(parts)} shards, {size:.0f} MB")
     if passed_over:
-        print(f"{passed_over} of {len(rows)} samples have no labelled joint: passed over")
+        print(f"{passed_over} of {len(rows)} samples have no joint or mask: passed over")
 
 
 def write_shard(path: Path, rows: np.ndarray, settings: Settings) -> dict[str, int]:
     """Write the shard of `rows` (N, 2), under another name until it is whole; give its records, bytes and samples passed over."""
-    temporary = path.with_suffix(f".{socket.gethostname()}-{os.getpid()}.tmp")  # one given up for dead may write still
+    temporary = unfinished(path)
     module = shards.array_record().array_record_module
     writer = module.ArrayRecordWriter(str(temporary), "group_size:1,uncompressed")  # pictures are compressed already
     written = 0
     for source, index in rows.tolist():
-        opened = _opened(settings.sources[source], settings.split)
-        sample = opened.samples[index]
-        if sample.valid.any():
-            window = cut_window(sample, opened.reader, opened.samples.name)
+        window = window_of(_opened(settings.sources[source], settings.split), index)
+        if window is not None:
             writer.write(shards.encode(window, source, index))
             written += 1
     writer.close()
@@ -234,7 +230,7 @@ def _opened(folder: str, split) -> Opened:
 
 
 def _checked(folder: str, split) -> int:
-    """Count the hands of a dataset. Raises HandposeError where it has none, or none that is labelled."""
+    """Count the hands of a dataset. Raises HandposeError where it has none, or none with a joint or a mask."""
     opened = _opened(folder, split)
     if opened.reader == "shards":
         raise HandposeError(f"{folder}: shards already; give the dataset itself")

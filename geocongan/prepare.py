@@ -27,6 +27,7 @@ from geocongan.silhouettes import (
     recognise_ground,
     without_spill,
 )
+from handpose.atomic import atomic_write
 from handpose.camera import Camera
 from handpose.crop import Crop
 from handpose.data import Dataset, open_dataset, photos
@@ -36,7 +37,6 @@ from handpose.draw import contact_sheet
 from handpose.errors import HandposeError
 from handpose.images import write_image
 from handpose.synthesis.translated import MARGIN, on_white, without_forearm
-from handpose.training.run_dir import atomic_write
 
 JOINTS_NAME = "joints.json"
 _REACH = 0.06  # of the crop: a joint may lie so far off its silhouette

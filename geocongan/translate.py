@@ -9,8 +9,8 @@ then blur, colours, noise and JPEG, so that no seam tells the hand from its surr
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterator
-from itertools import islice
+from collections.abc import Collection
+from functools import lru_cache, partial
 from pathlib import Path
 
 import cv2
@@ -18,6 +18,8 @@ import numpy as np
 
 from geocongan.domains import before_chroma, cut
 from geocongan.translator import open_translator
+from handpose import cluster
+from handpose.atomic import clear_unfinished
 from handpose.command import add_effects_argument
 from handpose.crop import MARGIN as CROP_MARGIN
 from handpose.crop import Crop
@@ -48,25 +50,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="of backgrounds and things before the hand")
     add("--objects", type=float, default=0.5, metavar="SHARE", help="of the frames with a thing before the hand")
     add_effects_argument(parser)
+    cluster.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Translate every frame that is not written yet."""
+    """Translate every frame that is not written yet, here or on a cluster."""
     from tqdm import tqdm
 
     if not 0 <= args.objects <= 1:
         raise HandposeError(f"--objects is a share from 0 to 1, not {args.objects}")
-    dataset, translator = open_dataset(args.i), open_translator(args.weights)
-    composer = Composer(args.seed, args.objects, args.effects)
+    weights = args.weights.resolve() if args.weights else None
+    settings = args.i.resolve(), weights, args.seed, args.objects, tuple(args.effects)
+    dataset, translator, composer = _opened(*settings)
     count = min(args.n or len(dataset), len(dataset))
     frames = [i for i in range(count) if not _is_written(composer, args.o, i)]
     resized = "" if translator.size == args.size else f", resized from the translator's {translator.size}"
     print(f"{len(frames)} of {count} frames to translate: pictures of {args.size} px{resized}")
+    jobs = [frames[i : i + _BATCH] for i in range(0, len(frames), _BATCH)]
+    work = partial(_translate, settings, args.o.resolve(), args.size)
     with tqdm(total=len(frames), unit="frame", disable=None) as bar:
-        for numbers in _batches(iter(frames)):
-            translate(dataset, numbers, translator, composer, args.o, args.size)
+        for numbers, _ in cluster.map_jobs(work, jobs, args.address, args.workers):
             bar.update(len(numbers))
+    clear_unfinished(args.o)
     print(f"{count} frames in {args.o}")
+
+
+def _translate(settings: tuple, folder: Path, size: int, numbers: list[int]) -> None:
+    dataset, translator, composer = _opened(*settings)
+    translate(dataset, numbers, translator, composer, folder, size)
+
+
+@lru_cache(1)
+def _opened(
+    folder: Path, weights: Path | None, seed: int, objects: float, effects: tuple[str, ...]
+) -> tuple[Dataset, Translator, Composer]:
+    return open_dataset(folder), open_translator(weights), Composer(seed, objects, effects)
 
 
 def translate(
@@ -148,8 +166,3 @@ class Composer:
 
 def _is_written(composer: Composer, folder: Path, number: int) -> bool:
     return ganerated.is_written(ganerated.frame_path(folder, number, composer.has_object(number)))
-
-
-def _batches(numbers: Iterator[int]) -> Iterator[list[int]]:
-    while batch := list(islice(numbers, _BATCH)):
-        yield batch

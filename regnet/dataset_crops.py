@@ -104,7 +104,7 @@ class OnDemand(Sequence):
 
     def __init__(self, opened: Opened):
         self._opened = opened
-        self._cut = lru_cache(_CACHED)(partial(_cut, opened))
+        self._cut = lru_cache(_CACHED)(partial(window_of, opened))
         count = len(opened.samples)
         probed = np.unique(np.linspace(0, count - 1, min(count, _PROBED)).astype(int)).tolist()
         empty = sum(not _tells(opened.samples[index]) for index in probed)
@@ -130,13 +130,14 @@ def windows_of(opened: Opened) -> Sequence[Window | None]:
     count = len(opened.samples)
     if count > KEPT:
         return OnDemand(opened)
-    windows = [window for window in map(partial(_cut, opened), range(count)) if window is not None]
+    windows = [window for window in map(partial(window_of, opened), range(count)) if window is not None]
     if len(windows) < count:
         print(f"{opened.samples.name}: {count - len(windows)} of {count} samples have no joint or mask: passed over")
     return windows
 
 
-def _cut(opened: Opened, index: int) -> Window | None:
+def window_of(opened: Opened, index: int) -> Window | None:
+    """Cut the window of a set's sample; None where it has neither labelled joint nor mask."""
     sample = opened.samples[index]
     return cut_window(sample, opened.reader, opened.samples.name) if _tells(sample) else None
 

@@ -35,7 +35,7 @@ class LabelledWindow:
 
     image (S, S, 3) uint8; joints_px (21, 2) in the picture; valid (21,) bool; joints_mm (21, 3) in the axes of the crop's camera, NaN
     where unknown, or None; `crop` leads from the window back to the picture. `picture` is kept where too few joints are labelled to
-    aim well: such a hand is aimed at anew once it has been seen.
+    aim well: such a hand is aimed at anew once it has been seen. `sides_shown` are those of all hands in the picture, where that is told.
     """
 
     name: str
@@ -46,6 +46,7 @@ class LabelledWindow:
     side: Side | None
     joints_mm: np.ndarray | None
     picture: np.ndarray | None = None
+    sides_shown: tuple[Side, ...] | None = None
 
     def aimed_at(self, seen_px: np.ndarray) -> LabelledWindow:
         """Cut a hand whose labels do not tell its place where its joints (21, 2) [window px] are seen; others stay as they are."""
@@ -147,6 +148,7 @@ def cut(sample: Sample, size: int, reader: str = "") -> LabelledWindow:
         sample.side,
         None if joints_mm is None else joints_mm @ crop.camera_from_crop,
         None if sample.valid.sum() >= _ENOUGH else image,
+        sample.sides_shown,
     )
 
 

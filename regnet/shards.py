@@ -1,7 +1,8 @@
 """Shards: wide windows of labelled hands, cut once by `datasets/prepare.py` and kept in ArrayRecord files that are read at random.
 
 A folder of shards holds shards.json (settings, and of each finished shard its records and bytes) and 00000.arrayrecord, 00001...
-A record is its labels in a fixed layout, the colours as JPEG, and the alpha as PNG where the window is not opaque all over.
+A record is its labels in a fixed layout, the colours as JPEG, the alpha as PNG where the window is not opaque all over, and for a hand
+without labelled joints its silhouette as PNG.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from handpose.skeleton import N_JOINTS
 from regnet.dataset_crops import WINDOW, Window
 
 MANIFEST = "shards.json"
-FORMAT = 1  # of the records; another number is not read
+FORMAT = 2  # of the records; another number is not read
 QUALITY = 95
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 _LABELS = np.dtype(
@@ -35,6 +36,7 @@ _LABELS = np.dtype(
         ("on_green", "?"),
         ("focal_px", "<f8"),
         ("jpeg_bytes", "<i4"),
+        ("alpha_bytes", "<i4"),
     ]
 )
 
@@ -43,28 +45,31 @@ def encode(window: Window, source: int, index: int) -> bytes:
     """Make the record of a window that was cut of sample `index` of a source."""
     jpeg = cv2.imencode(".jpg", np.ascontiguousarray(window.image[..., 2::-1]), _JPEG)[1].tobytes()
     alpha = window.image[..., 3]
-    png = b"" if (alpha == 255).all() else cv2.imencode(".png", alpha)[1].tobytes()
+    alpha_png = b"" if (alpha == 255).all() else _png(alpha)
+    silhouette_png = b"" if window.silhouette is None else _png(window.silhouette)
     labels = np.zeros((), _LABELS)
-    labels["source"], labels["index"], labels["jpeg_bytes"] = source, index, len(jpeg)
+    labels["source"], labels["index"] = source, index
+    labels["jpeg_bytes"], labels["alpha_bytes"] = len(jpeg), len(alpha_png)
     for key in ("joints_px", "valid", "has_side", "on_green", "focal_px"):
         labels[key] = getattr(window, key)
     if window.joints_rel is not None:
         labels["has_3d"], labels["joints_rel"] = True, window.joints_rel
-    return labels.tobytes() + jpeg + png
+    return labels.tobytes() + jpeg + alpha_png + silhouette_png
 
 
 def decode(record: bytes) -> Window:
     """Read a record's window. Raises ValueError where it is broken."""
     labels = np.frombuffer(record, _LABELS, 1)[0]
     coded = np.frombuffer(record, np.uint8, offset=_LABELS.itemsize)
-    jpeg, png = coded[: labels["jpeg_bytes"]], coded[labels["jpeg_bytes"] :]
+    jpeg, alpha, silhouette = np.split(coded, np.cumsum([labels["jpeg_bytes"], labels["alpha_bytes"]]))
     image = np.full((WINDOW, WINDOW, 4), 255, np.uint8)
     image[..., :3] = _picture(jpeg, cv2.IMREAD_COLOR)[..., ::-1]
-    if len(png):
-        image[..., 3] = _picture(png, cv2.IMREAD_GRAYSCALE)
+    if len(alpha):
+        image[..., 3] = _picture(alpha, cv2.IMREAD_GRAYSCALE)
     return Window(
         image, labels["joints_px"], labels["valid"], bool(labels["has_side"]), float(labels["focal_px"]),
         labels["joints_rel"] if labels["has_3d"] else None, bool(labels["on_green"]),
+        _picture(silhouette, cv2.IMREAD_GRAYSCALE) if len(silhouette) else None,
     )  # fmt: skip
 
 
@@ -149,6 +154,10 @@ def array_record() -> Any:
     except ImportError as error:
         raise HandposeError(f"shards need array_record: pip install 'ganerated-hands[train]' ({error})") from error
     return array_record_data_source
+
+
+def _png(image: np.ndarray) -> bytes:
+    return cv2.imencode(".png", image)[1].tobytes()
 
 
 def _picture(coded: np.ndarray, flags: int) -> np.ndarray:

@@ -13,6 +13,9 @@ from test_render_cli import digests
 from test_render_cli import run as render
 from tests_data import made_a_pipe
 
+from geocongan import translate
+from geocongan.cli import main as geocongan
+from handpose.atomic import unfinished
 from handpose.cluster import map_jobs
 from handpose.errors import HandposeError
 from regnet.shards import MANIFEST, Shards
@@ -62,6 +65,15 @@ def in_background(function):
     thread = threading.Thread(target=function, daemon=True)
     thread.start()
     return thread
+
+
+def kill_who_waits(stuck, finished):
+    """Once all else is `finished`, kill the worker that waits for a `stuck` picture, (pipe, where the picture is kept), and free it."""
+    picture, kept = stuck
+    wait_for(finished)
+    (waiting,) = wait_for(busy_workers)
+    os.replace(kept, picture)
+    os.kill(waiting, signal.SIGKILL)
 
 
 def test_a_cluster_that_is_not_there_is_told(tmp_path):
@@ -114,15 +126,8 @@ def test_what_a_job_raises_is_told_and_a_deadly_job_ends(address):
 def test_shards_prepared_on_a_cluster_are_whole_whoever_is_killed(address, tmp_path):
     """One picture is a pipe that nobody fills: its worker waits there, while the other one does the rest."""
     folder, out = write_synth_hands(tmp_path / "s", 4), tmp_path / "o"
-    picture, kept = made_a_pipe(sorted(folder.rglob("*_color.png"))[2])
-
-    def kill_who_waits():
-        wait_for(lambda: len(list(out.glob("*.arrayrecord"))) == 3)
-        (waiting,) = wait_for(busy_workers)
-        os.replace(kept, picture)
-        os.kill(waiting, signal.SIGKILL)
-
-    thread = in_background(kill_who_waits)
+    stuck = made_a_pipe(sorted(folder.rglob("*_color.png"))[2])
+    thread = in_background(lambda: kill_who_waits(stuck, lambda: len(list(out.glob("*.arrayrecord"))) == 3))
     assert prepare.main(["--i", str(folder), "--o", str(out), "--per-shard", "1", "--address", address]) == 0
     thread.join()
     shards = Shards(out)
@@ -136,5 +141,24 @@ def test_pictures_rendered_on_a_cluster_are_those_rendered_here_whoever_is_kille
     assert render("--n", 3, "--o", tmp_path / "there", "--seed", 8, "--address", address) == 0
     thread.join()
     assert "a worker died" in capfd.readouterr().err
+    unfinished(tmp_path / "there" / "seq01" / "picture.png").touch()  # as of a worker killed while it wrote
+    assert render("--n", 3, "--o", tmp_path / "there", "--seed", 8) == 0
     assert render("--n", 3, "--o", tmp_path / "here", "--seed", 8) == 0
     assert digests(tmp_path / "there") == digests(tmp_path / "here")
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").is_file(), reason="tells the workers by /proc")
+def test_hands_translated_on_a_cluster_are_those_translated_here_whoever_is_killed(
+    address, tmp_path, monkeypatch, capfd
+):
+    """Of four frames in two jobs the third is stuck: its worker is killed when the other job is done."""
+    monkeypatch.setattr(translate, "_BATCH", 2)
+    folder, there, here = write_synth_hands(tmp_path / "s", 4), tmp_path / "there", tmp_path / "here"
+    stuck = made_a_pipe(sorted(folder.rglob("*_color.png"))[2])
+    thread = in_background(lambda: kill_who_waits(stuck, lambda: len(list(there.rglob("*_global.txt"))) == 2))
+    command = ["translate", "--i", str(folder), "--size", "128", "--o"]
+    assert geocongan([*command, str(there), "--address", address, "--workers", "2"]) == 0
+    thread.join()
+    assert capfd.readouterr().err.count("a worker died: its job is begun anew") == 1
+    assert geocongan([*command, str(here)]) == 0
+    assert digests(there) == digests(here) and len(digests(here)) == 4 * 6

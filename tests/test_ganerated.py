@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests_data import full_after
 
 from handpose.data import ganerated
+from handpose.data.files import beside
 from handpose.errors import HandposeError
 
 RNG = np.random.default_rng(0)
@@ -39,10 +41,6 @@ def write_released(root, kind="noObject", partition="0001", number="0001"):
     write_line(folder / f"{number}_joint_pos_global.txt", JOINTS)
     write_line(folder / f"{number}_crop_params.txt", [*CORNER, SCALE])
     return folder / number
-
-
-def beside(frame, ending):
-    return frame.with_name(frame.name + ending)
 
 
 def test_a_released_frame(tmp_path):
@@ -177,8 +175,20 @@ def test_a_frame_counts_only_when_its_last_file_is_there(tmp_path):
     assert ganerated.is_written(frame)
 
 
+@pytest.mark.parametrize("count", [1, 5])
+def test_what_there_is_of_an_unfinished_frame_is_whole(tmp_path, monkeypatch, count):
+    whole, frame = tmp_path / "whole" / "0001", tmp_path / "unfinished" / "0001"
+    ganerated.write(whole, PICTURE, MASK, JOINTS, CORNER, SCALE)
+    monkeypatch.setattr("handpose.atomic.os.replace", full_after(count))
+    with pytest.raises(HandposeError, match="0001: cannot be written .No space left"):
+        ganerated.write(frame, PICTURE, MASK, JOINTS, CORNER, SCALE)
+    found = list(frame.parent.iterdir())
+    assert len(found) == count and not ganerated.is_written(frame)
+    assert all(file.read_bytes() == whole.with_name(file.name).read_bytes() for file in found)
+
+
 def test_what_cannot_be_written_is_told(tmp_path):
-    with pytest.raises(HandposeError, match="expected pictures of 256x256 pixels"):
+    with pytest.raises(HandposeError, match="expected square pictures of 128, 256, 512 px, found \\(128, 256, 3\\)"):
         ganerated.write(tmp_path / "0001", PICTURE[:128], MASK, JOINTS, CORNER, SCALE)
     (tmp_path / "data").write_text("a file in the way")
     with pytest.raises(HandposeError, match="cannot be written"):

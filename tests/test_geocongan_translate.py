@@ -14,8 +14,10 @@ from geocongan.cli import main
 from geocongan.domains import DomainBatches, DomainConfig, before_chroma
 from geocongan.networks import build_generator
 from geocongan.translate import Composer, crop_of, laid_out
+from handpose.atomic import unfinished
 from handpose.crop import Crop
 from handpose.data import ganerated, open_dataset, synth_hands
+from handpose.data.files import beside
 from handpose.data.ganerated import COLOUR_CAMERA
 from handpose.synthesis.backgrounds import Backgrounds
 from handpose.synthesis.compose import EFFECTS
@@ -107,6 +109,19 @@ def test_what_cannot_be_translated_is_told(renders, weights, tmp_path, capsys):
     assert "none.json" in capsys.readouterr().err
     assert main([*missing[:-1], str(weights), "--objects", "3"]) == 1
     assert "--objects" in capsys.readouterr().err
+    assert main([*missing[:-1], str(weights), "--workers", "2"]) == 1
+    assert "--workers is for a cluster" in capsys.readouterr().err
+
+
+def test_what_a_killed_command_left_half_written_is_done_anew(renders, weights, tmp_path):
+    command = ["translate", "--i", str(renders), "--o", str(tmp_path), "--weights", str(weights), "--objects", "0"]
+    assert main([*command, "--n", "2"]) == 0
+    whole = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    frame = ganerated.frame_path(tmp_path, 1)
+    beside(frame, "_joint_pos_global.txt").unlink()
+    unfinished(beside(frame, "_mask.png")).write_bytes(b"half a picture")
+    assert main([*command, "--n", "2"]) == 0
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == whole
 
 
 def test_effects_of_the_camera_come_after_compositing_and_are_chosen():

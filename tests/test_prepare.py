@@ -16,6 +16,7 @@ from test_dataset_crops import write_freihand, write_synth_hands
 from tests_data import made_a_pipe, write_photo_set
 
 from handpose.errors import HandposeError
+from handpose.images import read_image, write_image
 from handpose.synthesis.backgrounds import Backgrounds
 from regnet.batches import BatchMaker, StreamConfig
 from regnet.dataset_crops import cut_window, windows_of
@@ -204,8 +205,29 @@ def test_bad_input_is_told_in_one_line(sources, mixed, tmp_path, capfd):
 def test_samples_without_labels_are_passed_over_and_counted(tmp_path, capsys):
     folder = write_freihand(tmp_path / "f", evaluation_labels=False)
     assert prepared([folder], tmp_path / "o", "--split", "all", "--workers", "1") == 0
-    assert "2 of 5 samples have no labelled joint" in capsys.readouterr().out
+    assert "2 of 5 samples have no joint or mask: passed over" in capsys.readouterr().out
     assert sorted(origins(tmp_path / "o")) == [(0, 0), (0, 1), (0, 2)]
+
+
+def test_hands_of_which_only_a_mask_is_known_are_kept_with_it(tmp_path):
+    folder = write_photo_set(tmp_path / "masks", 3)
+    shown = np.zeros((3, *read_image(folder / "images" / "0.png").shape[:2]), np.uint8)
+    shown[0, 20:60, 30:90] = shown[1, 40:90, 10:50] = 255
+    lines = []
+    for number, mask in enumerate(shown):
+        write_image(folder / f"{number}_mask.png", np.repeat(mask[..., None], 3, -1))
+        hand = {"side": ("right", "left", "left")[number], "joints_px": [None] * 21, "mask": f"{number}_mask.png"}
+        lines.append(json.dumps({"image": f"images/{number}.png", "hands": [hand]}))
+    (folder / "pseudo_labels.json").unlink()
+    (folder / "labels.jsonl").write_text("\n".join(lines))
+    assert prepared([folder], tmp_path / "o", "--workers", "1") == 0
+    cut, kept = windows_of(open_split(folder, "train")), Shards(tmp_path / "o")
+    assert sorted(origins(tmp_path / "o")) == [(0, 0), (0, 1)], "the third mask shows nothing"
+    for (_, index), window in zip(origins(tmp_path / "o"), kept, strict=True):
+        np.testing.assert_array_equal(window.silhouette, cut[index].silhouette)
+        assert not window.valid.any() and 0.02 < (window.silhouette > 127).mean() < 0.6
+    crops = PhotoCrops([tmp_path / "o"], "train", Backgrounds())
+    assert any(crops.item(np.random.default_rng(seed))["masked"] for seed in range(20))
 
 
 def test_shards_that_are_not_whole_are_told(mixed, tmp_path):
@@ -217,7 +239,7 @@ def test_shards_that_are_not_whole_are_told(mixed, tmp_path):
         file.truncate(70_000)
     (spoilt("missing") / first).unlink()
     (spoilt("text") / MANIFEST).write_text("{}")
-    (spoilt("new") / MANIFEST).write_text((mixed / MANIFEST).read_text().replace('"format": 1', '"format": 99'))
+    (spoilt("new") / MANIFEST).write_text((mixed / MANIFEST).read_text().replace('"format": 2', '"format": 99'))
     for name, message in {"cut": "cut short", "missing": "missing", "text": "manifest", "new": "format 99"}.items():
         with pytest.raises(HandposeError, match=message):
             open_split(tmp_path / name, "train")

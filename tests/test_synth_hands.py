@@ -1,10 +1,15 @@
 """The SynthHands layout: written and read back, raw release trees, and every broken file named."""
 
+import os
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+from tests_data import full_after
 
-from handpose.data import synth_hands
+from handpose.data import ganerated, synth_hands
+from handpose.data.files import beside
 from handpose.data.synth_hands import CHROMA, COLOUR_CAMERA, COLOUR_FROM_DEPTH_MM, DEPTH_CAMERA
 from handpose.errors import HandposeError
 
@@ -20,10 +25,6 @@ def write(root, index=0):
     frame = synth_hands.frame_path(root, index)
     synth_hands.write(frame, PICTURE, HAND, PICTURE, np.where(HAND > 0, 432.4, 0), JOINTS)
     return frame
-
-
-def beside(frame, ending):
-    return frame.with_name(frame.name + ending)
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -143,11 +144,38 @@ def test_a_folder_of_something_else_is_not_taken(tmp_path):
         synth_hands.read(tmp_path / "absent")
 
 
+def test_one_folder_of_frames_tells_the_layout(tmp_path, monkeypatch):
+    """Releases hold hundreds of thousands of files, which nobody wants to walk through to learn whose they are."""
+    ours, other = tmp_path / "SynthHands", tmp_path / "GANerated"
+    for part in range(3):
+        write(ours, 480 * part)
+        frame = ganerated.frame_path(other, 1024 * part)
+        ganerated.write(frame, PICTURE[:128, :128], HAND[:128, :128], JOINTS, (0, 0), 1)
+    scan, scanned = os.scandir, set()
+    monkeypatch.setattr(os, "scandir", lambda folder: scanned.add(Path(folder)) or scan(folder))
+    assert synth_hands.recognises(ours) and not synth_hands.recognises(other)
+    monkeypatch.undo()
+    with_frames = {file.parent for file in tmp_path.rglob("*_joint_pos.txt")}
+    assert len(with_frames) == 6 and len(scanned & with_frames) == 2
+
+
 def test_a_frame_counts_only_when_its_joints_are_there(tmp_path):
     frame = write(tmp_path)
     assert synth_hands.is_written(frame)
     beside(frame, "_joint_pos.txt").unlink()
     assert not synth_hands.is_written(frame)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_what_there_is_of_an_unfinished_frame_is_whole(tmp_path, monkeypatch, count):
+    whole = write(tmp_path / "whole")
+    monkeypatch.setattr("handpose.atomic.os.replace", full_after(count))
+    with pytest.raises(HandposeError, match="00000000: cannot be written .No space left"):
+        write(tmp_path / "unfinished")
+    frame = synth_hands.frame_path(tmp_path / "unfinished", 0)
+    found = list(frame.parent.iterdir())
+    assert len(found) == count and not synth_hands.is_written(frame)
+    assert all(file.read_bytes() == whole.with_name(file.name).read_bytes() for file in found)
 
 
 def test_an_unwritable_folder_is_named(tmp_path):

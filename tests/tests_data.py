@@ -1,7 +1,9 @@
 """Small data that several tests write."""
 
+import errno
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -37,3 +39,15 @@ def made_a_pipe(picture: Path) -> tuple[Path, Path]:
     picture.rename(kept)
     os.mkfifo(picture)
     return picture, kept
+
+
+def full_after(count: int) -> Callable[[Path, Path], None]:
+    """Give an `os.replace` of a disk that is full once `count` files are in their places."""
+    replace, left = os.replace, iter(range(count))
+
+    def replace_or_fail(draft: Path, path: Path) -> None:
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(draft, path)
+
+    return replace_or_fail

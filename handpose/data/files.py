@@ -1,4 +1,4 @@
-"""What several readers of datasets do with a file: JSON labels, and silhouettes kept as ordinary pictures."""
+"""What several readers and writers of datasets do with a file: JSON labels, silhouettes as ordinary pictures, parts of frames."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
+from handpose.atomic import atomic_write
 from handpose.errors import HandposeError
 from handpose.images import read_image
 
@@ -25,3 +27,14 @@ def read_json(path: Path) -> Any:
 def read_silhouette(path: Path) -> np.ndarray:
     """Read a mask that is kept as a grey or lossy picture: (H, W) uint8, 255 where it is at least half bright, else 0."""
     return np.where(read_image(path)[..., 0] >= 128, 255, 0).astype(np.uint8)
+
+
+def beside(frame: Path, ending: str) -> Path:
+    """Give the file of a frame, a path without suffix, that has this ending."""
+    return frame.with_name(frame.name + ending)
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Write a picture, (H, W, 3) RGB uint8 or (H, W) of 8 or 16 bits; a file that is there is whole. Raises OSError."""
+    stored = picture[..., ::-1] if picture.ndim == 3 else picture
+    atomic_write(path, cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, 4])[1].tobytes())

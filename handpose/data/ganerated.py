@@ -11,12 +11,13 @@ import os
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
+from handpose.atomic import atomic_write
 from handpose.camera import Camera
 from handpose.data.broken import Broken
+from handpose.data.files import beside, write_png
 from handpose.data.pictures import read_sized
 from handpose.data.sample import Sample
 from handpose.data.synth_hands import COLOUR_CAMERA
@@ -41,7 +42,7 @@ class GaneratedHands:
 
     def __init__(self, folder: Path, frames: list[str]):
         self.name, self.folder, self.frames = "GANerated", folder, frames
-        self.size = _size_of(_beside(folder / frames[0], _COLOUR))
+        self.size = _size_of(beside(folder / frames[0], _COLOUR))
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -49,21 +50,21 @@ class GaneratedHands:
     def __getitem__(self, index: int) -> Sample:
         """Read the labels of a frame. Raises HandposeError naming the file where they are broken."""
         frame = self.folder / self.frames[index]
-        joints_mm = _read_numbers(_beside(frame, _GLOBAL), N_JOINTS, 3)
+        joints_mm = _read_numbers(beside(frame, _GLOBAL), N_JOINTS, 3)
         if (joints_mm[:, 2] <= 0).any():
-            raise HandposeError(f"{_beside(frame, _GLOBAL)}: a joint lies behind the camera")
-        left, top, scale = _read_numbers(_beside(frame, _CROP), 1, 3)[0].tolist()
+            raise HandposeError(f"{beside(frame, _GLOBAL)}: a joint lies behind the camera")
+        left, top, scale = _read_numbers(beside(frame, _CROP), 1, 3)[0].tolist()
         if scale <= 0:
-            raise HandposeError(f"{_beside(frame, _CROP)}: the scale is {scale:g}, expected a positive number")
+            raise HandposeError(f"{beside(frame, _CROP)}: the scale is {scale:g}, expected a positive number")
         camera = crop_camera((left, top), scale, self.size)
-        joints_px = _read_numbers(_beside(frame, _PIXELS), N_JOINTS, 2)
+        joints_px = _read_numbers(beside(frame, _PIXELS), N_JOINTS, 2)
         apart = np.linalg.norm(camera.project(joints_mm) - joints_px, axis=-1).max()
         if apart > _APART_PX:
-            raise HandposeError(f"{_beside(frame, _PIXELS)}: {apart:.0f} px off the projected 3D joints of its frame")
-        mask = _beside(frame, _MASK)
+            raise HandposeError(f"{beside(frame, _PIXELS)}: {apart:.0f} px off the projected 3D joints of its frame")
+        mask = beside(frame, _MASK)
         return Sample(
             name=self.frames[index],
-            load_image=partial(read_sized, _beside(frame, _COLOUR), camera.size_px),
+            load_image=partial(read_sized, beside(frame, _COLOUR), camera.size_px),
             joints_px=joints_px,
             joints_mm=joints_mm,
             side="left",
@@ -73,7 +74,7 @@ class GaneratedHands:
 
     def relative_joints(self, index: int) -> np.ndarray:
         """Read the released joints (21, 3) relative to M0, in units of |W-M0|."""
-        return _read_numbers(_beside(self.folder / self.frames[index], _RELATIVE), N_JOINTS, 3)
+        return _read_numbers(beside(self.folder / self.frames[index], _RELATIVE), N_JOINTS, 3)
 
 
 def recognises(path: Path) -> bool:
@@ -114,7 +115,7 @@ def frame_path(root: Path, index: int, with_object: bool = False) -> Path:
 
 def is_written(frame: Path) -> bool:
     """Say whether `write` has finished with a frame: its global joints come last."""
-    return _beside(frame, _GLOBAL).is_file()
+    return beside(frame, _GLOBAL).is_file()
 
 
 def write(
@@ -133,19 +134,17 @@ def write(
     size = mask.shape[0]
     if size not in SIZES or mask.shape != (size, size) or colour.shape != (size, size, 3):
         raise HandposeError(
-            f"{frame}: expected pictures of {SIZE}x{SIZE} pixels, found {colour.shape} and {mask.shape}"
+            f"{frame}: expected square pictures of {', '.join(map(str, SIZES))} px, found {colour.shape} and {mask.shape}"
         )
     relative = (joints_mm - joints_mm[M0]) / np.linalg.norm(joints_mm[WRIST] - joints_mm[M0])
     try:
         frame.parent.mkdir(parents=True, exist_ok=True)
-        _write_picture(_beside(frame, _COLOUR), colour[..., ::-1])
-        _write_picture(_beside(frame, _MASK), mask)
-        _write_numbers(_beside(frame, _RELATIVE), relative)
-        _write_numbers(_beside(frame, _PIXELS), crop_camera(corner_px, scale, size).project(joints_mm))
-        _write_numbers(_beside(frame, _CROP), np.array([*corner_px, scale]))
-        unfinished = _beside(frame, "_joint_pos_global.tmp")
-        _write_numbers(unfinished, joints_mm)
-        os.replace(unfinished, _beside(frame, _GLOBAL))
+        write_png(beside(frame, _COLOUR), colour)
+        write_png(beside(frame, _MASK), mask)
+        _write_numbers(beside(frame, _RELATIVE), relative)
+        _write_numbers(beside(frame, _PIXELS), crop_camera(corner_px, scale, size).project(joints_mm))
+        _write_numbers(beside(frame, _CROP), np.array([*corner_px, scale]))
+        _write_numbers(beside(frame, _GLOBAL), joints_mm)
     except OSError as error:
         raise HandposeError(f"{frame}: cannot be written ({error.strerror or error})") from error
 
@@ -191,15 +190,7 @@ def _read_numbers(path: Path, rows: int, columns: int) -> np.ndarray:
 
 
 def _write_numbers(path: Path, values: np.ndarray) -> None:
-    path.write_text(",".join(f"{value:.9g}" for value in values.ravel()) + "\n")
-
-
-def _write_picture(path: Path, picture: np.ndarray) -> None:
-    path.write_bytes(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 4])[1].tobytes())
-
-
-def _beside(frame: Path, ending: str) -> Path:
-    return frame.with_name(frame.name + ending)
+    atomic_write(path, (",".join(f"{value:.9g}" for value in values.ravel()) + "\n").encode())
 
 
 def _read_mask(path: Path, size_px: tuple[int, int]) -> np.ndarray:

@@ -15,7 +15,7 @@ from handpose.skeleton import N_JOINTS, Side
 class Sample:
     """A hand with its labels; what a dataset lacks is None.
 
-    joints_px (21, 2), valid (21,) bool, joints_mm (21, 3) in the camera frame, mask (H, W) uint8.
+    joints_px (21, 2), valid (21,) bool, joints_mm (21, 3) in the camera frame, mask (H, W) uint8; sides_shown: of all hands in the picture.
     `load_image` reads the picture, (H, W, 3) RGB uint8, when it is asked for.
     """
 
@@ -27,6 +27,7 @@ class Sample:
     side: Side | None = None
     camera: Camera | None = None
     load_mask: Callable[[], np.ndarray] | None = None
+    sides_shown: tuple[Side, ...] | None = None
 
     @property
     def image(self) -> np.ndarray:

@@ -6,15 +6,16 @@ add an 8-bit alpha `_mask.png`. Mueller et al. 2017 (SynthHands); intrinsics and
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from handpose.atomic import atomic_write
 from handpose.camera import Camera
 from handpose.data.broken import Broken
+from handpose.data.files import beside, write_png
 from handpose.data.pictures import read_sized
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
@@ -45,12 +46,12 @@ class SynthHands:
     def __getitem__(self, index: int) -> Sample:
         """Read the labels of a frame. Raises HandposeError naming the file where they are broken."""
         frame = self.frames[index]
-        joints_mm = read_joints(_beside(frame, _JOINTS)) + COLOUR_FROM_DEPTH_MM
-        mask = _beside(frame, _MASK)
-        load_mask = partial(_read_mask, mask) if mask.is_file() else partial(_mask_from_chroma, _beside(frame, _COLOUR))
+        joints_mm = read_joints(beside(frame, _JOINTS)) + COLOUR_FROM_DEPTH_MM
+        mask = beside(frame, _MASK)
+        load_mask = partial(_read_mask, mask) if mask.is_file() else partial(_mask_from_chroma, beside(frame, _COLOUR))
         return Sample(
             name=frame.relative_to(self.folder).as_posix(),
-            load_image=partial(read_sized, _beside(frame, _COLOUR), SIZE_PX),
+            load_image=partial(read_sized, beside(frame, _COLOUR), SIZE_PX),
             joints_px=COLOUR_CAMERA.project(joints_mm),
             joints_mm=joints_mm,
             side="left",
@@ -60,7 +61,7 @@ class SynthHands:
 
     def depth_mm(self, index: int) -> np.ndarray:
         """Read the depth picture (480, 640) float32 [mm] of the depth camera, 0 where it is invalid."""
-        path = _beside(self.frames[index], _DEPTH)
+        path = beside(self.frames[index], _DEPTH)
         depth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         if depth is None or depth.dtype != np.uint16 or depth.shape != SIZE_PX[::-1]:
             raise HandposeError(f"{path}: missing, or no 640x480 16-bit depth picture")
@@ -68,11 +69,9 @@ class SynthHands:
 
 
 def recognises(path: Path) -> bool:
-    """Say whether a folder holds frames of this layout."""
-    return (
-        next(Path(path).rglob(f"*{_JOINTS}"), None) is not None
-        and next(Path(path).rglob(f"*{_COLOUR}"), None) is not None
-    )
+    """Say whether a folder holds frames of this layout: the first joints found have pictures beside them."""
+    joints = next(Path(path).rglob(f"*{_JOINTS}"), None)
+    return joints is not None and any(joints.parent.glob(f"*{_COLOUR}"))
 
 
 def read(path: Path) -> SynthHands:
@@ -86,7 +85,7 @@ def read(path: Path) -> SynthHands:
     for frame in sorted(colours ^ labels):
         absent, there = (_JOINTS, "a picture") if frame in colours else (_COLOUR, "joints")
         with broken:
-            raise HandposeError(f"{_beside(frame, absent)}: missing, though its frame has {there}")
+            raise HandposeError(f"{beside(frame, absent)}: missing, though its frame has {there}")
     broken.check()
     return SynthHands(path, sorted(colours))
 
@@ -116,7 +115,7 @@ def frame_path(root: Path, index: int) -> Path:
 
 def is_written(frame: Path) -> bool:
     """Say whether `write` has finished with a frame: its joints come last."""
-    return _beside(frame, _JOINTS).is_file()
+    return beside(frame, _JOINTS).is_file()
 
 
 def write(
@@ -134,23 +133,14 @@ def write(
     depth = np.where(depth_mm > 0, np.clip(np.round(depth_mm), 1, INVALID_DEPTH - 1), INVALID_DEPTH).astype(np.uint16)
     try:
         frame.parent.mkdir(parents=True, exist_ok=True)
-        _write_picture(_beside(frame, _COLOUR), colour[..., ::-1])
-        _write_picture(_beside(frame, _ON_DEPTH), on_depth[..., ::-1])
-        _write_picture(_beside(frame, _DEPTH), depth)
-        _write_picture(_beside(frame, _MASK), alpha)
-        unfinished = _beside(frame, "_joint_pos.tmp")
-        unfinished.write_text(", ".join(f"{value:.4f}" for value in joints_mm.ravel()) + "\n")
-        os.replace(unfinished, _beside(frame, _JOINTS))
+        write_png(beside(frame, _COLOUR), colour)
+        write_png(beside(frame, _ON_DEPTH), on_depth)
+        write_png(beside(frame, _DEPTH), depth)
+        write_png(beside(frame, _MASK), alpha)
+        joints = ", ".join(f"{value:.4f}" for value in joints_mm.ravel()) + "\n"
+        atomic_write(beside(frame, _JOINTS), joints.encode())
     except OSError as error:
         raise HandposeError(f"{frame}: cannot be written ({error.strerror or error})") from error
-
-
-def _write_picture(path: Path, picture: np.ndarray) -> None:
-    path.write_bytes(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 4])[1].tobytes())
-
-
-def _beside(frame: Path, ending: str) -> Path:
-    return frame.with_name(frame.name + ending)
 
 
 def _frame(file: Path, ending: str) -> Path:

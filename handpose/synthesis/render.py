@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from handpose import cluster
+from handpose.atomic import clear_unfinished
 from handpose.camera import Camera
 from handpose.data import synth_hands
 from handpose.data.synth_hands import CHROMA, COLOUR_CAMERA, COLOUR_FROM_DEPTH_MM, DEPTH_CAMERA, SIZE_PX
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         done = sum(map(synth_hands.is_written, frames))
         print(f"stopped after {done} of {args.n}; the same command goes on")
         return 0
+    clear_unfinished(args.o)
     _write_contact_sheet(args.o)
     print(f"{args.n} pictures in {args.o}; look at {args.o / _CONTACT_SHEET}")
     return 0

@@ -10,8 +10,9 @@ from zipfile import BadZipFile
 import keras
 import numpy as np
 
+from handpose.atomic import atomic_write
 from handpose.errors import HandposeError
-from handpose.training.run_dir import CHECKPOINT_NAME, atomic_write
+from handpose.training.run_dir import CHECKPOINT_NAME
 
 _EVERY, _AT_FIRST = 5, 500  # steps: taking in every step's weights costs a tenth of a small network's step
 

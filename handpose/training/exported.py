@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from handpose.atomic import atomic_write
 from handpose.errors import HandposeError
-from handpose.training.run_dir import atomic_write
 
 OPSET = 17
 _WORTH_HALVING = 1024  # values of a weight

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from handpose.atomic import atomic_write
 from handpose.errors import HandposeError
 from handpose.training import distribute
 from handpose.training.options import RunConfig, done_share
-from handpose.training.run_dir import CHECKPOINT_NAME, RunDir, atomic_write
+from handpose.training.run_dir import CHECKPOINT_NAME, RunDir
 
 WARM_UP_STEPS = 300
 WEIGHT_DECAY = 0.02

@@ -1,13 +1,13 @@
-"""The folder of a training run: its configuration, the CSV of its losses and measures, and files that are never half written."""
+"""The folder of a training run: its configuration, and the CSV of its losses and measures."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
 from pathlib import Path
 from typing import Any, TypeVar
 
+from handpose.atomic import atomic_write, clear_unfinished
 from handpose.errors import HandposeError
 from handpose.training.board import Board
 
@@ -15,16 +15,6 @@ Config = TypeVar("Config")
 CONFIG_NAME = "config.json"
 LOSSES_NAME, MEASURES_NAME = "losses.csv", "measures.csv"
 CHECKPOINT_NAME = "checkpoint.npz"
-
-
-def atomic_write(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name and rename it: whoever reads finds the old or the new one, whole."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def restored(kind: type[Config], stored: dict[str, Any]) -> Config:
@@ -94,7 +84,8 @@ class RunDir:
             writer.writerow([step, *(repr(float(value)) for value in values.values())])
 
     def rewind(self, step: int) -> None:
-        """Drop the rows after `step`, and a torn one: a run that was killed goes on from its checkpoint."""
+        """Drop the rows after `step`, and what is torn: a run that was killed goes on from its checkpoint."""
+        clear_unfinished(self.path)
         for path in (self.path / LOSSES_NAME, self.path / MEASURES_NAME):
             if path.exists():
                 header, *rows = path.read_text().splitlines() or [""]
