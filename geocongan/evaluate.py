@@ -25,13 +25,16 @@ from geocongan.inception import FEATURES, RESIZED, inception_measure
 from geocongan.measures import fid, kid, mask_iou
 from geocongan.plausibility import Judge, auc
 from geocongan.translator import open_translator
+from handpose.draw import contact_sheet
 from handpose.errors import HandposeError
+from handpose.images import write_image
 from handpose.synthesis.sampler import RenderSampler
 from handpose.synthesis.translated import Translator
 
 _SEED = 424_242  # of rendered hands that no training shows
 _POOL = 1_000_000  # numbers of hands to draw from where no photographs choose them
 _LEAST = 20  # pictures for a distance to mean something
+_SHOWN = 10  # of each side
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--plausibility", type=int, default=0, metavar="N",
         help="fit a hand to N translations and to N of broken hands (about 1.5 s for each N; default: none)",
     )  # fmt: skip
+    add("--sheet", type=Path, metavar="FILE", help="draw renders, translations and photographs below each other")
     add("--json", type=Path, metavar="FILE", help="write the figures for programs")
 
 
@@ -75,6 +79,9 @@ def run(args: argparse.Namespace) -> None:
     if args.plausibility:
         figures |= plausibility(sides.synthetic, translator, eye, args.plausibility)
     report(figures, eye)
+    if args.sheet:
+        rows = [picture for row in (shown, painted, real) for picture in row[:_SHOWN]]
+        write_image(args.sheet, contact_sheet(rows, columns=_SHOWN))
     if args.json:
         args.json.write_text(json.dumps(figures) + "\n")
 

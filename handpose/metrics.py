@@ -56,6 +56,11 @@ def absolute(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.asarray(predicted, float)
 
 
+def depth_aligned(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Give predicted joints (..., J, 3) of the camera's frame their true depth: what is left is the error across the view."""
+    return np.concatenate([predicted[..., :2], truth[..., 2:]], axis=-1)
+
+
 def root_aligned(predicted: np.ndarray, truth: np.ndarray, root: int = M0) -> np.ndarray:
     """Move predicted joints (..., 21, 3) so that the `root` joints, M0 or W, coincide."""
     return predicted - predicted[..., root : root + 1, :] + truth[..., root : root + 1, :]
@@ -98,6 +103,7 @@ def procrustes_aligned(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 ALIGNMENTS: dict[str, Alignment] = {
     "absolute": absolute,
+    "absolute, error of depth left out": depth_aligned,
     "M0 aligned": root_aligned,
     "W aligned": lambda predicted, truth: root_aligned(predicted, truth, WRIST),
     "M0 and |W-M0| aligned": root_and_scale_aligned,

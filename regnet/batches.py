@@ -33,7 +33,9 @@ class BatchMaker:
 
     def __init__(self, config: StreamConfig):
         from handpose.synthesis.backgrounds import Backgrounds, shared_data
+        from handpose.synthesis.translated import Translator
         from regnet.photo_crops import PhotoCrops
+        from regnet.render_items import RenderItems
         from regnet.without_hand import WithoutHand
 
         self.config = config
@@ -42,16 +44,11 @@ class BatchMaker:
         backgrounds = Backgrounds(data / "backgrounds" if data else None)
         self.datasets = {str(folder): PhotoCrops([folder], "train", backgrounds, config.size) for folder in folders}
         self.made: dict[str, Any] = {}
+        rendered = config.seed, config.size, backgrounds, config.effects
         if RENDER in config.sources:
-            from regnet.render_items import RenderItems
-
-            self.made[RENDER] = RenderItems(config.seed, config.size, backgrounds, config.effects)
+            self.made[RENDER] = RenderItems(*rendered)
         if GANERATE in config.sources:
-            from regnet.ganerate_items import GaneratedItems
-
-            self.made[GANERATE] = GaneratedItems(
-                config.seed, Path(config.generator), config.size, backgrounds, config.effects
-            )
+            self.made[GANERATE] = RenderItems(*rendered, Translator.from_file(Path(config.generator)))
         self.without_hand = WithoutHand(Path(config.without_hand), config.size) if config.without_hand else None
 
     def batch(self, step: int) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from handpose.errors import HandposeError
+from regnet.averaged import AveragingPredictor
 from regnet.labelled import RENDER, LabelledWindow, cut_windows, is_labelled, open_split, rendered_windows
 from regnet.measure import PCK_LIMITS, Measured, measure
 from regnet.predictor import DEFAULT_WEIGHTS, Predictor
@@ -36,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n", type=int, help=f"measure so many hands (default: all; of render {RENDERED_HANDS})")
     parser.add_argument("--seed", type=int, default=2026, help="which hands are drawn (default: 2026)")
     parser.add_argument("--split", choices=("train", "held_out"), help="only one side of a dataset's split")
+    parser.add_argument(
+        "--augment",
+        action="store_true",
+        help="mean over each crop and copies turned and scaled a little: 5 times the work",
+    )
     parser.add_argument("--output", metavar="FILE", help="picture of predictions; without labels: the track file")
     parser.add_argument("--json", metavar="FILE", help="write the figures for programs")
     parser.add_argument(
@@ -65,6 +71,8 @@ def run(args: argparse.Namespace) -> None:
         _score_predictions(args)
         return
     predictor = load_predictor(args.weights)
+    if args.augment:
+        predictor = AveragingPredictor(predictor.network)
     if args.i == RENDER:
         count = args.n or RENDERED_HANDS
         windows, dataset, protocol = rendered_windows(count, args.seed, predictor.input_size), RENDER, GENERAL
@@ -74,7 +82,8 @@ def run(args: argparse.Namespace) -> None:
         windows, count = cut_windows(opened, predictor.input_size, args.n, args.seed)
     measured = measure(predictor, _with_progress(windows, count), protocol)
     _print(args.i, dataset, measured, protocol)
-    report = Report(args.i, dataset, args.split, args.weights or DEFAULT_WEIGHTS.name, protocol, measured)
+    weights = (args.weights or DEFAULT_WEIGHTS.name) + (", mean of 5 altered copies" if args.augment else "")
+    report = Report(args.i, dataset, args.split, weights, protocol, measured)
     if args.json:
         Path(args.json).write_text(json.dumps(report.content()) + "\n")
     if args.report:
@@ -106,7 +115,12 @@ def _print(source: str, dataset: str, measured: Measured, protocol: Protocol) ->
             print(f"    {score}")
     if "side_right" in figures:
         print(f"  side right: {figures['side_right']:.3f}")
+    if "handedness_accuracy" in figures:
+        accuracy, pictures = figures["handedness_accuracy"], figures["handedness_pictures"]
+        print(f"  handedness: {accuracy:.3f} (both hands' presence told right; n={pictures} pictures)")
     print(f"  presence: {figures['presence']:.3f}")
+    for note in protocol.notes:
+        print(f"  note: {note}")
 
 
 def _track(args: argparse.Namespace) -> None:
@@ -115,9 +129,9 @@ def _track(args: argparse.Namespace) -> None:
     source = Path(args.v or args.i)
     if not source.exists():
         raise HandposeError(f"{source}: no such file or folder")
-    if args.n or args.json or args.split or args.report or args.predictions:
+    if args.n or args.json or args.split or args.augment or args.report or args.predictions:
         raise HandposeError(
-            f"{source}: holds no labels, so --n, --split, --json, --report and --predictions have no meaning"
+            f"{source}: holds no labels, so --n, --split, --augment, --json, --report and --predictions have no meaning"
         )
     output = Path(args.output) if args.output else Path(f"{source.stem}.jsonl")
     weights = Path(args.weights) if args.weights else None
@@ -127,7 +141,7 @@ def _track(args: argparse.Namespace) -> None:
 def _score_predictions(args: argparse.Namespace) -> None:
     from regnet.predictions import score_predictions
 
-    if args.weights or args.n or args.split or args.report or args.output:
+    if args.weights or args.n or args.split or args.augment or args.report or args.output:
         raise HandposeError(
             "--predictions scores a file of FreiHAND's whole evaluation set: of the others only --json goes with it"
         )

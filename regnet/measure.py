@@ -16,10 +16,11 @@ from handpose.draw import draw_skeleton
 from handpose.errors import HandposeError
 from handpose.fit.initialise import translation
 from handpose.metrics import Score, auc, pck
-from handpose.skeleton import DEFAULT_SCALE_MM, N_JOINTS, WRIST, Side
+from handpose.skeleton import DEFAULT_SCALE_MM, N_JOINTS, Side
 from regnet.labelled import LabelledWindow
 from regnet.predictor import Predictor, WindowPrediction
-from regnet.protocols import GENERAL, Protocol, errors_3d, mrrpe, scores_3d
+from regnet.protocols import GENERAL, Protocol, errors_3d, scores_3d
+from regnet.two_hands import HandInPicture, handedness, two_hand_scores
 
 PCK_LIMITS = (0.05, 0.10, 0.20)
 WORST = 25
@@ -75,8 +76,7 @@ def measure(predictor: Predictor, windows: Iterable[LabelledWindow], protocol: P
             seen = predictor.windows(_images(batch), sides)
         other = predictor.windows(_images(batch), ["left" if side == "right" else "right" for side in sides])
         for i, window in enumerate(batch):
-            gathered.add(window, seen, i)
-            gathered.add_side(window, seen.left[i], other.left[i])
+            gathered.add(window, seen, other, i)
     return gathered.measured(protocol)
 
 
@@ -91,11 +91,12 @@ class _Gathered:
         self.presence: list[float] = []
         self.predicted_mm: list[np.ndarray] = []
         self.truth_mm: list[np.ndarray] = []
-        self.wrists_mm: dict[str, dict[Side, tuple[np.ndarray, np.ndarray]]] = {}  # by picture, predicted and true
+        self.hands: list[HandInPicture] = []
         self.pictures: list[np.ndarray] = []
         self.worst: list[SeenHand] = []
 
-    def add(self, window: LabelledWindow, seen: WindowPrediction, i: int) -> None:
+    def add(self, window: LabelledWindow, seen: WindowPrediction, other: WindowPrediction, i: int) -> None:
+        """Count window `i` of a batch, `seen` as a hand of its side, and as one of the `other`."""
         valid, joints_px = window.valid, seen.joints_px[i]
         distance = np.linalg.norm(window.crop.to_image(joints_px) - window.joints_px, axis=-1)
         self.picture_px.append(np.where(valid, distance, np.nan))
@@ -106,25 +107,21 @@ class _Gathered:
         distance = np.linalg.norm(joints_px - window.crop.to_crop(window.joints_px), axis=-1)
         self.window_px.append(np.where(valid, distance, np.nan))
         self.presence.append(float(seen.presence[i]))
+        if window.side:
+            # A network that always agrees with the assumed side scores a half.
+            self.side_right += [(chance > 0.5) == (window.side == "left") for chance in (seen.left[i], other.left[i])]
         if window.joints_mm is not None:
-            self._add_3d(window, _placed(window, seen, i), window.joints_mm)
+            picture_from_crop = window.crop.camera_from_crop.T  # of rows
+            predicted_mm, truth_mm = _placed(window, seen, i) @ picture_from_crop, window.joints_mm @ picture_from_crop
+            self.predicted_mm.append(predicted_mm)
+            self.truth_mm.append(truth_mm)
+            if window.side:
+                picture, told = window.name.removesuffix(f" {window.side}"), _told(seen, other, i)
+                self.hands.append(HandInPicture(picture, window.side, window.sides_shown, told, predicted_mm, truth_mm))
         if len(self.pictures) < _SHOWN:
             self.pictures.append(draw_skeleton(window.image, joints_px))
         hand = SeenHand(window, joints_px, float(distance[valid].mean()))
         self.worst = sorted([*self.worst, hand], key=lambda hand: -hand.error_px)[:WORST]
-
-    def _add_3d(self, window: LabelledWindow, predicted_mm: np.ndarray, truth_mm: np.ndarray) -> None:
-        self.predicted_mm.append(predicted_mm)
-        self.truth_mm.append(truth_mm)
-        if window.side and np.isfinite(truth_mm[WRIST]).all():
-            both = window.crop.camera_from_crop @ np.stack([predicted_mm[WRIST], truth_mm[WRIST]], axis=-1)
-            picture = window.name.removesuffix(f" {window.side}")
-            self.wrists_mm.setdefault(picture, {})[window.side] = (both[:, 0], both[:, 1])
-
-    def add_side(self, window: LabelledWindow, *left: float) -> None:
-        """Count the side as seen under both assumptions: a network that always agrees with the assumed one scores a half."""
-        if window.side is not None:
-            self.side_right += [(chance > 0.5) == (window.side == "left") for chance in left]
 
     def measured(self, protocol: Protocol) -> Measured:
         if not self.of_box:
@@ -142,12 +139,20 @@ class _Gathered:
         if self.truth_mm:
             aligned_mm = errors_3d(protocol, np.array(self.predicted_mm), np.array(self.truth_mm))
             scores = scores_3d(protocol, aligned_mm)
-        pairs = [wrists for wrists in self.wrists_mm.values() if len(wrists) == 2]
-        if protocol.two_hands and pairs:
-            predicted, truth = np.array([[wrists["right"], wrists["left"]] for wrists in pairs]).transpose(2, 0, 1, 3)
-            scores["mrrpe_mm"] = mrrpe(predicted, truth)
+        if protocol.two_hands and self.hands:
+            scores = two_hand_scores(self.hands) | scores
+            right, pictures = handedness(self.hands)
+            if pictures:
+                figures |= {"handedness_accuracy": right / pictures, "handedness_pictures": pictures}
         figures |= {key: score.value for key, score in scores.items()}
         return Measured(figures, scores, of_box, picture_px, aligned_mm, self.pictures, self.worst)
+
+
+def _told(seen: WindowPrediction, other: WindowPrediction, i: int) -> Side | None:
+    """Tell a hand's side from how it looks both ways round, which favours none; None where no hand is seen."""
+    if seen.presence[i] + other.presence[i] <= 1:
+        return None
+    return "left" if seen.left[i] + other.left[i] > 1 else "right"
 
 
 def _placed(window: LabelledWindow, seen: WindowPrediction, i: int) -> np.ndarray:

@@ -15,8 +15,9 @@ from handpose import metrics
 from handpose.metrics import Score
 from handpose.skeleton import DEFAULT_SCALE_MM, JOINT_NAMES, M0, N_JOINTS, TIPS, WRIST
 
-ABSOLUTE, SIMILAR, PALM, TIPS_ALIGNED = (
+ABSOLUTE, NO_DEPTH, SIMILAR, PALM, TIPS_ALIGNED = (
     "absolute",
+    "absolute, error of depth left out",
     "aligned by a similarity",
     "M0 and |W-M0| aligned",
     "fingertip centroid and spread aligned",
@@ -28,7 +29,7 @@ _NEEDED = {
     SIMILAR: list(range(N_JOINTS)), PALM: [WRIST, M0], WRIST_PALM: [WRIST, M0],
     WRIST_BONE: [WRIST, M0, JOINT_NAMES.index("M1")], WRIST_ALIGNED: [WRIST], M0_ALIGNED: [M0],
 }  # fmt: skip
-_FEWEST_TIPS = {ABSOLUTE: 1, TIPS_ALIGNED: 2}  # two have a centroid and a spread
+_FEWEST_TIPS = {ABSOLUTE: 1, NO_DEPTH: 1, TIPS_ALIGNED: 2}  # two have a centroid and a spread
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Figure:
 class Protocol:
     """The 3D figures of a kind of dataset, and what they are called.
 
-    `in_pixels` adds the AUC of 2D errors up to so many px of the picture; `two_hands` MRRPE, the error of the left wrist's place as seen
-    from the right one. `notes` say what published figures count that these do not.
+    `in_pixels` adds the AUC of 2D errors up to so many px of the picture; `two_hands` what `regnet.two_hands` gives. `notes` say what
+    published figures count that these do not.
     """
 
     name: str
@@ -53,6 +54,11 @@ class Protocol:
     in_pixels: float | None = None
     two_hands: bool = False
     notes: tuple[str, ...] = ()
+
+    def alignments(self) -> list[str]:
+        """Give the alignments that errors are counted after, in the order of the figures."""
+        of_figures = [figure.alignment for figure in self.figures]
+        return list(dict.fromkeys([WRIST_ALIGNED, *of_figures] if self.two_hands else of_figures))
 
 
 _OF_DEFAULT_SIZE = (
@@ -71,6 +77,9 @@ _FINGERTIPS = (
     Figure("tips_absolute_mpjpe_mm", ABSOLUTE),
     Figure("tips_absolute_auc_20_50", ABSOLUTE, (20, 50)),
     Figure("tips_absolute_auc_0_100", ABSOLUTE, (0, 100)),
+    Figure("tips_no_depth_mpjpe_mm", NO_DEPTH),
+    Figure("tips_no_depth_auc_20_50", NO_DEPTH, (20, 50)),
+    Figure("tips_no_depth_auc_0_100", NO_DEPTH, (0, 100)),
 )
 GENERAL = Protocol("all joints, relative", (_SIMILAR, *_PALM))
 PROTOCOLS = {
@@ -88,7 +97,8 @@ PROTOCOLS = {
         notes=("papers test on the evaluation set alone: --split held_out", "the hand with more visible joints counts"),
     ),
     "dexter": Protocol(
-        "fingertips, aligned by centroid and spread on frames with at least two of them labelled, and absolute",
+        "fingertips, aligned by centroid and spread on frames with at least two of them labelled, and absolute, "
+        "with the error of depth and without",
         _FINGERTIPS,
         in_pixels=30.0,
         notes=(_OF_DEFAULT_SIZE,),
@@ -103,13 +113,20 @@ PROTOCOLS = {
         ),
     ),
     "interhand": Protocol(
-        f"MPJPE root aligned, of hands taken as {DEFAULT_SCALE_MM} mm from W to M0; MRRPE; handedness",
-        (Figure("wrist_mpjpe_mm", WRIST_ALIGNED), Figure("root_mpjpe_mm", M0_ALIGNED), *GENERAL.figures),
+        f"MPJPE root aligned, of hands taken as {DEFAULT_SCALE_MM} mm from W to M0, of pictures with one hand and with two; "
+        "MRRPE; handedness",
+        (Figure("root_mpjpe_mm", M0_ALIGNED), *GENERAL.figures),
         two_hands=True,
         notes=(
             "papers test on val or test alone: --split held_out",
             _OF_DEFAULT_SIZE,
-            "handedness is told hand by hand, in the labelled crop, and not for the picture as a whole",
+            "MPJPE W aligned is the mean of the 42 joints' means, as in Moon et al. 2020; pictures whose hand_type is not valid count in "
+            '"all" alone, and joints that could not be triangulated not at all',
+            "handedness is that of pictures, as in Moon et al. 2020: right where the presence of a right and of a left hand are both told "
+            "right; that two are swapped is no error",
+            "the network sees one hand's labelled crop after the other, each both ways round: it tells whether that is a hand and which, but "
+            "how many there are it is given, so a single hand is never told as two",
+            "pictures of two hands of which only one is labelled, or drawn by --n, count neither for MRRPE nor for handedness",
         ),
     ),
     "panoptic": Protocol("2D only", (), in_pixels=30.0, notes=("papers test on manual_test alone: --split held_out",)),
@@ -123,7 +140,7 @@ def errors_3d(protocol: Protocol, predicted_mm: np.ndarray, truth_mm: np.ndarray
     """
     known = np.isfinite(truth_mm).all(-1)
     errors = {}
-    for alignment in dict.fromkeys(figure.alignment for figure in protocol.figures):
+    for alignment in protocol.alignments():
         hands = _alignable(alignment, known)
         if hands.any():
             errors[alignment] = metrics.aligned_distances(predicted_mm[hands], truth_mm[hands], alignment)
@@ -137,12 +154,6 @@ def scores_3d(protocol: Protocol, errors: Mapping[str, np.ndarray]) -> dict[str,
         for figure in protocol.figures
         if figure.alignment in errors
     }
-
-
-def mrrpe(predicted_mm: np.ndarray, truth_mm: np.ndarray) -> Score:
-    """Give the mean relative-root position error (Moon et al. 2020) of wrists (N, 2, 3) [mm], right and left, N pictures with both."""
-    apart = np.diff(predicted_mm, axis=1)[:, 0], np.diff(truth_mm, axis=1)[:, 0]
-    return Score("MRRPE", float(metrics.distances(*apart).mean()), "mm", BETWEEN_WRISTS, "1 joint", len(truth_mm))
 
 
 def _score(figure: Figure, error: np.ndarray) -> Score:

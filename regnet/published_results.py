@@ -1,16 +1,19 @@
 """What others published on the datasets, to be read beside one's own figures: PCK curves and areas under them, by alignment.
 
 Curves of Mueller et al. 2018 and Sridhar et al. 2016 as they stand in the plotting scripts that later papers released (Boukhayma et al.
-2019; Li 2021); figures are of those files or of the papers named. Labels of Dexter+Object and EgoDexter are the raw ones.
+2019; Li 2021); figures are of those files, of the papers named, or of Meng's released code, which rebuilds Zhou et al. 2020. Methods
+whose alignment is not known are left out, but for three that are taken to be aligned so:
+Zhou et al. on fingertips as Meng's code does; Mueller et al. on STB, who follow Zimmermann and Brox with the wrist as the root, by the
+true length of the bone that is their unit, |W-M0|; and "error of depth left out", which is absolute with the true depths.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from regnet.protocols import ABSOLUTE, TIPS_ALIGNED, WRIST_BONE, WRIST_PALM
+from regnet.protocols import ABSOLUTE, NO_DEPTH, PALM, TIPS_ALIGNED, WRIST_BONE, WRIST_PALM
 
 IN_PIXELS = "2D, px of the picture"  # not an alignment: where the 2D figures stand
 _SHORT, _LONG = "AUC 20-50 mm", "AUC 0-100 mm"
@@ -50,7 +53,9 @@ _STB = Published(
     results=(
         Result("Zimmermann and Brox 2017, trained on it", WRIST_BONE, {_SHORT: 0.948}),
         Result("Mueller et al. 2018, trained on it", WRIST_PALM, {_SHORT: 0.965}),
-        Result("Mueller et al. 2018, not trained on it, from 19.2 mm", WRIST_PALM, {_SHORT: 0.816}),
+        Result("Mueller et al. 2018, not trained on it, 19.2-49.5 mm", WRIST_PALM, {_SHORT: 0.816}),
+        Result("DetNet of Zhou et al. 2020, rebuilt by Meng", PALM, {_SHORT: 0.874}),
+        Result("Zhou et al. 2020, rebuilt by Meng", PALM, {_SHORT: 0.862}),
     ),
     curves=(
         Curve(
@@ -70,7 +75,7 @@ _STB = Published(
 _DEXTER_OBJECT = Published(
     results=(
         Result("Mueller et al. 2018", ABSOLUTE, {_SHORT: 0.482, _LONG: 0.56}),
-        Result("Mueller et al. 2018, error of depth left out", ABSOLUTE, {_SHORT: 0.660, _LONG: 0.70}),
+        Result("Mueller et al. 2018, error of depth left out", NO_DEPTH, {_SHORT: 0.660, _LONG: 0.70}),
         Result("Sridhar et al. 2016, with a depth camera", ABSOLUTE, {_LONG: 0.81}),
         Result("Zhou et al. 2020", TIPS_ALIGNED, {_SHORT: 0.948}),
         Result("Mueller et al. 2018", IN_PIXELS, {_AUC_PX: 0.64}),
@@ -88,7 +93,7 @@ _DEXTER_OBJECT = Published(
         ),
         Curve(
             "Mueller et al. 2018, error of depth left out",
-            ABSOLUTE,
+            NO_DEPTH,
             _DEXTER_MM,
             np.array(
                 [0, 0.0339, 0.1562, 0.2887, 0.4092, 0.5084, 0.6029, 0.6852, 0.7566, 0.8080]
@@ -113,21 +118,38 @@ _EGO_DEXTER = Published(
         Result("Zimmermann and Brox 2017", IN_PIXELS, {_AUC_PX: 0.44}),
     )
 )
-_RHD = Published(results=(Result("Zimmermann and Brox 2017, trained on it", WRIST_BONE, {_SHORT: 0.675}),))
+_RHD = Published(
+    results=(
+        Result("Zimmermann and Brox 2017, trained on it", WRIST_BONE, {_SHORT: 0.675}),
+        Result("DetNet of Zhou et al. 2020, rebuilt by Meng", PALM, {_SHORT: 0.934}),
+        Result("Zhou et al. 2020, rebuilt by Meng", PALM, {_SHORT: 0.927}),
+    )
+)
 _PANOPTIC = Published(
     results=(
         Result("Zimmermann and Brox 2017, on manual_test", IN_PIXELS, {_AUC_PX: 0.171}),
         Result("Boukhayma et al. 2019, RGB, on manual_test", IN_PIXELS, {_AUC_PX: 0.403}),
+        Result("Boukhayma et al. 2019, 2D, on manual_test", IN_PIXELS, {_AUC_PX: 0.465}),
         Result("Boukhayma et al. 2019, RGB and 2D, on manual_test", IN_PIXELS, {_AUC_PX: 0.505}),
     )
 )
+
+
+def _on_raw_labels(published: Published) -> Published:
+    """Say of each that it was counted on the labels as released, for a table of errors on corrected ones."""
+    return Published(
+        tuple(replace(result, method=f"{result.method}, raw labels") for result in published.results),
+        tuple(replace(curve, label=f"{curve.label}, raw labels") for curve in published.curves),
+    )
+
+
 _BY_DATASET = {
     "STB": _STB,
     "RHD": _RHD,
     "Dexter+Object": _DEXTER_OBJECT,
-    "Dexter+Object-corrected": _DEXTER_OBJECT,
+    "Dexter+Object-corrected": _on_raw_labels(_DEXTER_OBJECT),
     "EgoDexter": _EGO_DEXTER,
-    "EgoDexter-corrected": _EGO_DEXTER,
+    "EgoDexter-corrected": _on_raw_labels(_EGO_DEXTER),
     "CMU Panoptic hands": _PANOPTIC,
 }
 

@@ -1,8 +1,9 @@
-"""Rendered hands as training items: the sampler's, a few mirrored into right hands and a few pictures without any."""
+"""Rendered hands as training items, plain or translated: the sampler's, a few mirrored into right hands and a few pictures without any."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 
@@ -10,27 +11,39 @@ from handpose.crop import CROP_SIZE
 from handpose.heatmap import cells_from_px
 from handpose.synthesis.backgrounds import Backgrounds
 from handpose.synthesis.compose import EFFECTS
+from handpose.synthesis.poses import PoseSampler
 from handpose.synthesis.sampler import RenderSampler
+from handpose.synthesis.translated import TranslatedSampler, Translator
 from regnet.augment import random_look
 from regnet.items import RIGHT_SHARE, Item, empty_item, training_item
 
 REUSE = 10  # times that a foreground is shown, on average
 CACHE = 2000  # foregrounds kept
 _EMPTY_SHARE = 0.06
+_APART = 7_919  # added to the seed of translated hands: a mix is to show other hands
+# Photographs that teach are gestures; hands that hold something, seen from all sides, only renders have.
+_POSES = {
+    "gesture": 0.20, "letter": 0.13, "free": 0.13, "ease": 0.08, "pinch": 0.14, "grasp": 0.19, "between": 0.13,
+}  # fmt: skip
 
 
 class RenderItems:
-    """Makes training items from rendered hands; item `index` depends on (seed, index) and the generator given, on nothing else."""
+    """Makes training items from rendered hands, translated ones with a `translator`; item `index` depends on the arguments and the
+    generator given, on nothing else.
+    """
 
     def __init__(
-        self,
-        seed: int,
-        size: int = CROP_SIZE,
-        backgrounds: Backgrounds | None = None,
-        effects: Collection[str] = EFFECTS,
-    ):
+        self, seed: int, size: int = CROP_SIZE, backgrounds: Backgrounds | None = None, effects: Collection[str] = EFFECTS,
+        translator: Translator | None = None,
+    ):  # fmt: skip
         self.size = size
-        self.sampler = RenderSampler(seed, size, backgrounds=backgrounds, reuse=REUSE, cache=CACHE, effects=effects)
+        options: dict[str, Any] = {
+            "backgrounds": backgrounds, "reuse": REUSE, "cache": CACHE, "effects": effects, "poses": PoseSampler(_POSES),
+        }  # fmt: skip
+        if translator:
+            self.sampler: RenderSampler = TranslatedSampler(translator, seed + _APART, size, **options)
+        else:
+            self.sampler = RenderSampler(seed, size, **options)
 
     def item(self, index: int, rng: np.random.Generator) -> Item:
         """Make item `index`: image (S, S, 3) uint8 and the targets of `regnet.losses`."""

@@ -87,6 +87,7 @@ class Report:
             "".join(f"- {note}\n" for note in self.protocol.notes).rstrip(),
             "## 2D, over the labelled joints' box",
             _table(*self._in_2d()),
+            *self._handedness(),
             *self._in_pixels(published),
             *(part for alignment in alignments for part in _aligned(alignment, measured.scores, published)),
             "## PCK",
@@ -106,7 +107,7 @@ class Report:
         head = ["", *(f"PCK@{limit:.2f}" for limit in PCK_LIMITS), "mean error", "of the crop [px]", "presence"]
         keys = [*(f"pck@{limit:.2f}" for limit in PCK_LIMITS), "epe_of_box", "epe_px", "presence"]
         if "side_right" in figures:
-            head, keys = [*head, "side right (handedness)"], [*keys, "side_right"]
+            head, keys = [*head, "side right"], [*keys, "side_right"]
         return head, [["measured here", *(f"{figures[key]:.3f}" for key in keys)]]
 
     def _in_pixels(self, published: Published) -> list[str]:
@@ -115,6 +116,14 @@ class Report:
         name = f"AUC 0-{self.protocol.in_pixels:g} px"
         own = self.measured.figures[f"auc_2d_0_{self.protocol.in_pixels:g}_px"]
         return [f"## {IN_PIXELS}", _beside(IN_PIXELS, {name: f"{own:.3f}"}, published)]
+
+    def _handedness(self) -> list[str]:
+        figures = self.measured.figures
+        if "handedness_accuracy" not in figures:
+            return []
+        told = f"Pictures where the presence of both hands is told right, of {figures['handedness_pictures']:,}."
+        cells = [["measured here", f"{figures['handedness_accuracy']:.3f}"]]
+        return ["## Handedness, picture by picture", told, _table(["", "accuracy"], cells)]
 
     def _per_joint(self) -> dict[str, list[float | None]]:
         """Give mean errors (21) by what they are in; None for a joint that is never labelled."""
@@ -142,8 +151,12 @@ def _aligned(alignment: str, scores: dict[str, Score], published: Published) -> 
     """Make the section of one alignment."""
     own = [score for score in scores.values() if score.alignment == alignment]
     cells = {f"{score.name} [{score.unit}]" if score.unit else score.name: f"{score.value:.3f}" for score in own}
-    counted = f"{own[0].joints} of {own[0].n:,} {'pictures' if own[0].name == 'MRRPE' else 'hands'}."
-    return [f"## 3D, {alignment}", counted, _beside(alignment, cells, published)]
+    units = {
+        score.name: f"{score.joints} of {score.n:,} {'pictures' if score.name == 'MRRPE' else 'hands'}" for score in own
+    }
+    alike = len(set(units.values())) == 1
+    counted = units[own[0].name] if alike else "; ".join(f"{name}: {unit}" for name, unit in units.items())
+    return [f"## 3D, {alignment}", f"{counted}.", _beside(alignment, cells, published)]
 
 
 def _beside(alignment: str, cells: dict[str, str], published: Published) -> str:

@@ -23,7 +23,7 @@ from handpose.synthesis.translated import (
 )
 from regnet import train
 from regnet.batches import BatchMaker, StreamConfig
-from regnet.ganerate_items import GaneratedItems
+from regnet.render_items import RenderItems
 
 SIZE = 64
 
@@ -125,7 +125,7 @@ def test_a_mix_has_both_and_follows_its_seed(generator):
     only = StreamConfig(("render",), (1.0,), 8, SIZE, 5)
     assert (first["image"] != BatchMaker(only).batch(2)["image"]).any()
     assert set(BatchMaker(config).made) == {"render", "ganerate"}
-    items = GaneratedItems(5, generator, SIZE, Backgrounds())
+    items = RenderItems(5, SIZE, Backgrounds(), translator=Translator.from_file(generator))
     item = items.item(3, np.random.default_rng(1))
     assert item["image"].shape == (SIZE, SIZE, 3) and set(item) == set(first)
 

@@ -14,6 +14,7 @@ from geocongan.cli import main
 from geocongan.hand_finder import HandFinder
 from geocongan.inception import inception_measure
 from handpose.errors import HandposeError
+from handpose.images import read_image
 from handpose.synthesis.foreground import straight
 from handpose.synthesis.sampler import RenderSampler
 from handpose.synthesis.translated import crop_window, on_white
@@ -97,18 +98,12 @@ def test_published_features_get_all_pictures_of_their_side(monkeypatch):
 def test_every_figure_says_what_it_was_measured_by(tmp_path, capsys):
     real = write_prepared(tmp_path / "real", 6)
     weights = write_translator(tmp_path / "synth2real.onnx", 64, (1.3, 1.0, 0.7))
-    command = [
-        "evaluate",
-        "--weights",
-        str(weights),
-        "--real",
-        str(real),
-        "--n",
-        "24",
-        "--json",
-        str(tmp_path / "f.json"),
-    ]
-    assert main(command) == 0
+    command = ["evaluate", "--weights", str(weights), "--real", str(real), "--n", "24"]
+    assert main([*command, "--json", str(tmp_path / "f.json"), "--sheet", str(tmp_path / "sheet.png")]) == 0
+    sheet = read_image(tmp_path / "sheet.png")
+    assert sheet.shape == (3 * 64, 10 * 64, 3)
+    renders, translations, _ = np.split(sheet, 3)
+    assert (renders != translations).any() and renders[0, 0].min() > 250, "hands lie on white"
     figures, printed = json.loads((tmp_path / "f.json").read_text()), capsys.readouterr().out
     assert {"fid", "fid_renders", "kid", "drift_px", "confidence_translated", "found_real"} <= set(figures)
     assert figures["n"] == 24 and figures["fid"] != figures["fid_renders"]

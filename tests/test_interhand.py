@@ -111,8 +111,19 @@ def test_a_single_hand_has_only_its_own_joints(tmp_path):
     release.write()
     frames = interhand.read(tmp_path)
     assert [frames[i].side for i in range(len(frames))] == ["right", "left", "left"]
+    assert [frames[i].sides_shown for i in range(3)] == [("right",), ("left",), ("right", "left")]
     for sample, truth in zip((frames[i] for i in range(3)), (hands[0], hands[1], hands[3])):
         np.testing.assert_allclose(sample.joints_mm, truth, atol=1e-3)
+
+
+def test_an_unsure_hand_type_tells_nothing_of_the_picture(tmp_path):
+    released(tmp_path)
+    name = tmp_path / "annotations" / "train" / "InterHand2.6M_train_data.json"
+    data = json.loads(name.read_text())
+    data["annotations"][0]["hand_type_valid"] = 0
+    name.write_text(json.dumps(data))
+    frames = interhand.read(tmp_path)
+    assert [(frames[i].side, frames[i].sides_shown) for i in range(2)] == [("right", None), ("left", None)]
 
 
 def test_flags_follow_their_joints_and_both_files_have_a_say(tmp_path):

@@ -1,5 +1,7 @@
 """Measuring by a protocol: places in the camera's frame, relations of two hands, and the figures against other ways to compute them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.integrate import trapezoid
@@ -84,7 +86,7 @@ def test_a_hand_is_put_where_it_projects(windows):
 def test_two_hands_of_a_picture_are_related(windows):
     measured = measure(Predictor(Knowing(windows)), windows, PROTOCOLS["interhand"])
     assert measured.scores["mrrpe_mm"].n == 14 and measured.figures["mrrpe_mm"] < 12
-    assert measured.figures["wrist_mpjpe_mm"] < 1e-6 and measured.figures["side_right"] == 0.5
+    assert measured.figures["mpjpe_all_mm"] < 1e-6 and measured.figures["side_right"] == 0.5
     right_ones = measure(Predictor(Knowing(windows)), windows[::2], PROTOCOLS["interhand"])
     assert "mrrpe_mm" not in right_ones.figures
 
@@ -111,6 +113,18 @@ def test_mrrpe_is_counted_in_the_axes_of_the_picture(windows):
     expected = np.linalg.norm((places[1] - places[0]) - (truth[1] - truth[0]))
     found = measure(network, pair, PROTOCOLS["interhand"]).figures["mrrpe_mm"]
     assert found == pytest.approx(expected, abs=1e-4) and found > 1
+
+
+def test_depth_is_that_of_the_picture_and_not_of_the_crop(windows):
+    """Hands moved along the picture's axis are wrong in depth alone, however their crops look."""
+    seen = measure(Predictor(Knowing(windows)), windows, PROTOCOLS["dexter"]).figures
+    deeper = []
+    for window in windows:
+        ahead = window.crop.camera_from_crop.T @ (0.0, 0.0, 60.0)
+        deeper.append(replace(window, joints_mm=window.joints_mm + ahead))
+    figures = measure(Predictor(Knowing(windows)), deeper, PROTOCOLS["dexter"]).figures
+    assert figures["tips_no_depth_mpjpe_mm"] == pytest.approx(seen["tips_no_depth_mpjpe_mm"], abs=1e-9)
+    assert figures["tips_absolute_mpjpe_mm"] > 50 > 20 > seen["tips_absolute_mpjpe_mm"]
 
 
 def test_the_worst_are_kept_in_order(windows):
@@ -159,6 +173,7 @@ def by_tips(predicted, truth):
 
 OTHER_WAY = {
     "absolute": lambda predicted, truth: predicted,
+    "absolute, error of depth left out": lambda predicted, truth: [(*p[:2], t[2]) for p, t in zip(predicted, truth)],
     "aligned by a similarity": similarity,
     "M0 and |W-M0| aligned": rooted(9, 0, 9),
     "W and |W-M0| aligned": rooted(0, 0, 9),

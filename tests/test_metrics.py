@@ -33,6 +33,7 @@ def test_each_alignment_forgives_exactly_what_it_says(seed):
     }
     forgiven = {
         "absolute": ["same"],
+        "absolute, error of depth left out": ["same"],
         "M0 aligned": ["same", "moved"],
         "W aligned": ["same", "moved"],
         "M0 and |W-M0| aligned": ["same", "moved", "scaled and moved"],

@@ -13,7 +13,7 @@ from handpose.skeleton import DEFAULT_SCALE_MM, M0, TIPS, WRIST, Skeleton
 from regnet import evaluate as evaluation
 from regnet.cli import main
 from regnet.predictor import Predictor
-from regnet.protocols import ABSOLUTE, GENERAL, PROTOCOLS, errors_3d, mrrpe, scores_3d
+from regnet.protocols import ABSOLUTE, GENERAL, NO_DEPTH, PROTOCOLS, errors_3d, scores_3d
 
 REST = Skeleton.default("left").rest_joints_mm
 
@@ -61,7 +61,6 @@ def test_roots_are_those_that_the_names_tell():
     shifted = values(PROTOCOLS["stb"], only_wrist, truth)
     assert shifted["wrist_scale_mpjpe_mm"] > 25 > shifted["root_scale_mpjpe_mm"]
     interhand = values(PROTOCOLS["interhand"], predicted, truth)
-    assert interhand["wrist_mpjpe_mm"] == pytest.approx(metrics.mpjpe(predicted, truth, "W aligned").value)
     assert interhand["root_mpjpe_mm"] == pytest.approx(metrics.mpjpe(predicted, truth, "M0 aligned").value)
 
 
@@ -89,8 +88,10 @@ def test_tips_are_counted_on_frames_with_two_of_them():
     truth[2, TIPS[2:]] = np.nan
     scores = scored(PROTOCOLS["dexter"], predicted, truth)
     names = ("mpjpe_mm", "auc_20_50", "auc_0_100")
-    assert set(scores) == {f"tips_{name}" for name in names} | {f"tips_absolute_{name}" for name in names}
-    assert {(score.alignment == ABSOLUTE, score.n) for score in scores.values()} == {(False, 3), (True, 4)}
+    kinds = ("tips", "tips_absolute", "tips_no_depth")
+    assert set(scores) == {f"{kind}_{name}" for kind in kinds for name in names}
+    unaligned = (ABSOLUTE, NO_DEPTH)
+    assert {(score.alignment in unaligned, score.n) for score in scores.values()} == {(False, 3), (True, 4)}
     assert {score.joints for score in scores.values()} == {"5 joints"}
     assert scores["tips_absolute_mpjpe_mm"].value == pytest.approx(np.nanmean(metrics.distances(predicted, truth)))
     kept = [0, 2, 3]
@@ -98,7 +99,7 @@ def test_tips_are_counted_on_frames_with_two_of_them():
     expected = np.nanmean(np.linalg.norm(aligned - truth[kept], axis=-1))
     assert scores["tips_mpjpe_mm"].value == pytest.approx(expected)
     alone = scored(PROTOCOLS["dexter"], predicted[1:2], truth[1:2])  # one tip has no spread, but a place
-    assert {score.alignment for score in alone.values()} == {ABSOLUTE}
+    assert {score.alignment for score in alone.values()} == {ABSOLUTE, NO_DEPTH}
 
 
 def test_joints_that_are_not_known_do_not_count():
@@ -108,19 +109,11 @@ def test_joints_that_are_not_known_do_not_count():
     truth[2, M0] = np.nan
     scores = scored(PROTOCOLS["interhand"], predicted, truth)
     assert {key: score.n for key, score in scores.items()} == {
-        "wrist_mpjpe_mm": 5, "root_mpjpe_mm": 5, "pa_mpjpe_mm": 3, "root_scale_mpjpe_mm": 4, "auc_20_50": 4,
+        "root_mpjpe_mm": 5, "pa_mpjpe_mm": 3, "root_scale_mpjpe_mm": 4, "auc_20_50": 4,
     }  # fmt: skip
     predicted[0, 5] = 1e6
     again = scored(PROTOCOLS["interhand"], predicted, truth)
     assert {key: score.value for key, score in again.items()} == {key: score.value for key, score in scores.items()}
-
-
-def test_mrrpe_is_the_error_of_the_way_from_wrist_to_wrist():
-    truth = np.array([[[10.0, 0, 500], [110, 0, 520]], [[0, 0, 600], [90, 20, 600]]])
-    predicted = truth + (30, -40, 200)  # both hands alike: no error
-    predicted[0, 1] += (3, 4, 0)
-    score = mrrpe(predicted, truth)
-    assert score.value == pytest.approx(2.5) and score.n == 2 and score.alignment == "left W relative to right W"
 
 
 class Upright:
@@ -152,7 +145,8 @@ def test_dexter_is_measured_at_its_fingertips(tmp_path, monkeypatch, capsys):
     assert figures["n"] == 3 and figures["tips_mpjpe_mm"] < 8 and figures["tips_auc_0_100"] > 0.9
     assert 0 <= figures["auc_2d_0_30_px"] <= 1
     assert not {"pa_mpjpe_mm", "root_scale_mpjpe_mm", "auc_20_50"} & set(figures)
-    assert set(figures["alignments"].values()) == {"fingertip centroid and spread aligned", "absolute"}
+    assert set(figures["alignments"].values()) == {"fingertip centroid and spread aligned", ABSOLUTE, NO_DEPTH}
+    assert figures["tips_no_depth_mpjpe_mm"] < figures["tips_absolute_mpjpe_mm"]
     printed = capsys.readouterr().out
     assert (
         "3D protocol of Dexter+Object: fingertips, aligned by centroid and spread on frames with at least two"

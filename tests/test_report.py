@@ -2,6 +2,8 @@
 
 import json
 import re
+from contextlib import redirect_stdout
+from io import StringIO
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from regnet import evaluate as evaluation
 from regnet import report_plot
 from regnet.cli import main
 from regnet.predictor import Predictor
-from regnet.protocols import PROTOCOLS
+from regnet.protocols import PROTOCOLS, TIPS_ALIGNED
 from regnet.published_results import IN_PIXELS, published_on
 from regnet.report_plot import OF_BOX
 
@@ -40,7 +42,9 @@ def written(request, tmp_path_factory):
     WRITERS[request.param](root / "set")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "load_predictor", lambda weights: Predictor(Upright()))
-        assert main(["test", "--i", str(root / "set"), "--report", str(root / "report")]) == 0
+        with redirect_stdout(StringIO()) as printed:
+            assert main(["test", "--i", str(root / "set"), "--report", str(root / "report")]) == 0
+    (root / "printed.txt").write_text(printed.getvalue())
     figures = json.loads((root / "report" / "figures.json").read_text())
     return request.param, figures, (root / "report" / "report.md").read_text(), root / "report"
 
@@ -84,7 +88,8 @@ def test_what_is_published_stands_under_its_own_alignment(written):
 
 
 def test_protocol_split_and_notes_are_named(written):
-    kind, figures, text, _ = written
+    kind, figures, text, folder = written
+    printed = (folder.parent / "printed.txt").read_text()
     protocol = PROTOCOLS.get(kind)
     assert "all of it" in text and figures["split"] is None and "regnet_light.onnx" in text
     for note in protocol.notes if protocol else ():
@@ -92,7 +97,10 @@ def test_protocol_split_and_notes_are_named(written):
     if kind == "freihand":
         assert "F@5 mm and F@15 mm compare vertices: this network gives joints and no mesh" in text
     if kind == "interhand":
-        assert figures["mrrpe_mm"] > 0 and "MRRPE [mm]" in text and "handedness" in text
+        assert figures["mrrpe_mm"] > 0 and "MRRPE [mm]" in text and "one hand's labelled crop" in text
+        assert figures["handedness_pictures"] == 2 and "## Handedness, picture by picture" in text
+        assert "MPJPE, interacting hands [mm]" in text and "MPJPE, single hands" not in text
+        assert {note in printed for note in protocol.notes} == {True}
 
 
 def test_curves_are_those_of_the_figures(written):
@@ -150,13 +158,22 @@ def test_published_curves_have_their_published_areas():
 
 def test_published_figures_have_names_that_are_measured():
     for dataset, kind in (("STB", "stb"), ("RHD", "rhd"), ("Dexter+Object", "dexter"), ("EgoDexter", "dexter")):
+        measured = set(PROTOCOLS[kind].alignments())
+        assert {curve.alignment for curve in published_on(dataset).curves} <= measured
         known = {
             (f.alignment, f"AUC {f.range_mm[0]}-{f.range_mm[1]} mm") for f in PROTOCOLS[kind].figures if f.range_mm
         }
         for result in published_on(dataset).results:
             for name in result.figures:
                 assert result.alignment == IN_PIXELS or (result.alignment, name) in known
-    assert {curve.alignment for curve in published_on("Dexter+Object").curves} == {"absolute"}
+    dexter = published_on("Dexter+Object")
+    absolute = [result for result in dexter.results if result.alignment not in (IN_PIXELS, TIPS_ALIGNED)]
+    listed = [(curve.label, curve.alignment) for curve in dexter.curves]
+    for label, alignment in listed + [(result.method, result.alignment) for result in absolute]:
+        assert alignment == ("absolute, error of depth left out" if "depth left out" in label else "absolute")
+    for dataset in ("Dexter+Object", "EgoDexter"):
+        for result in published_on(f"{dataset}-corrected").results:
+            assert result.method.endswith(", raw labels")
     assert set(metrics.ALIGNMENTS) >= {curve.alignment for curve in published_on("STB").curves}
 
 

@@ -13,7 +13,6 @@ from handpose.skeleton import N_JOINTS, Skeleton
 from tracker.detector import Detector
 from tracker.recognise import FindHands, Predictor
 
-_REGNET_OUTPUTS = ("heatmaps", "joints_rel", "confidence", "presence", "left")
 RUNTIMES = ("auto", "openvino", "onnx", "keras")
 
 
@@ -21,13 +20,15 @@ def load_predictor(path: str | Path | None = None, runtime: str = "auto", device
     """Load RegNet, by default the weights of the package. Raises HandposeError where they are missing, altered or another network's."""
     from regnet import predictor
 
-    path = Path(path or predictor.DEFAULT_WEIGHTS)
-    if runtime == "keras":
-        keras_weights = path.with_suffix(".weights.h5") if path.suffix == ".onnx" else path
-        return predictor.Predictor.from_file(keras_weights, "keras", device)
-    from handpose.runtime import load_network
+    return predictor.Predictor.from_file(path or predictor.DEFAULT_WEIGHTS, runtime, device)
 
-    return predictor.Predictor(load_network(path, runtime, device, outputs=_REGNET_OUTPUTS))
+
+def careful(predictor: Predictor) -> Predictor:
+    """Give a RegNet that looks at each crop several times, for pictures that have no next frame; a stand-in stays as it is."""
+    from regnet.averaged import AveragingPredictor
+    from regnet.predictor import Predictor as RegNet
+
+    return AveragingPredictor(predictor.network) if isinstance(predictor, RegNet) else predictor
 
 
 def load_detector(path: str | Path | None = None, runtime: str = "auto", device: str = "auto") -> FindHands:

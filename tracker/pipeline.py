@@ -16,7 +16,7 @@ from handpose.skeleton import Side, Skeleton
 from tracker.aim import STILL_THERE, hand_score
 from tracker.detector import Detection, without_doubles
 from tracker.hand import State, TrackedHand
-from tracker.load import load_detector, load_predictor
+from tracker.load import careful, load_detector, load_predictor
 from tracker.recognise import SIDES, FindHands, Predictor, Sight, ask_both_ways, recognise, same_hand
 from tracker.search import look_everywhere, look_in_part, n_parts
 from tracker.track import Track
@@ -97,7 +97,7 @@ class HandTracker:
         def find(whole: np.ndarray) -> list[Detection]:
             return look_everywhere(whole, self.detector)
 
-        for sight in self._sights(image, camera, self.hands, find, self.hands + _MANY, thorough=True):
+        for sight in self._sights(image, camera, self.hands, find, self.hands + _MANY, careful(self.predictor)):
             self._welcome(sight, camera, 0.0)
         return [track.hand() for track in self._tracks]
 
@@ -146,14 +146,20 @@ class HandTracker:
         return not self._tracks or not all_seen or self._since_detection >= _DETECT_EVERY
 
     def _sights(
-        self, image: np.ndarray, camera: Camera, slots: int, find: FindHands, candidates: int, thorough: bool = False
+        self,
+        image: np.ndarray,
+        camera: Camera,
+        slots: int,
+        find: FindHands,
+        candidates: int,
+        careful: Predictor | None = None,
     ) -> list[Sight]:
         """Find hands that no track covers, best first; RegNet looks at no more than `candidates` detections."""
         self._since_detection = 0
         with self._timed("detect"):
             found = [detection for detection in find(image) if not self._covered(detection)]
         with self._timed("regnet"):
-            sights = recognise(image, camera, found[:candidates], self.predictor, slots, self.side, thorough)
+            sights = recognise(image, camera, found[:candidates], self.predictor, slots, self.side, careful)
         taken = [track.joints_px for track in self._tracks if track.state is State.TRACKED]
         return [one for one in sights if not any(same_hand(one.joints_px, joints) for joints in taken)]
 

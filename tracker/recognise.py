@@ -15,7 +15,6 @@ from handpose.prediction import Prediction
 from handpose.skeleton import Side
 from tracker.aim import STILL_THERE, crop_around, found_score, hand_score
 from tracker.detector import Detection
-from tracker.look_around import crops_around, merged
 from tracker.side import SideVote
 
 SIDES: tuple[Side, Side] = ("left", "right")
@@ -59,12 +58,12 @@ def recognise(
     predictor: Predictor,
     most: int,
     side: Side | None = None,
-    thorough: bool = False,
+    careful: Predictor | None = None,
     sure: float = SURE,
 ) -> list[Sight]:
     """Look closer at detections: the hands that RegNet sees in them, best first, at most `most`.
 
-    `side`: where the user knows it. `thorough`: further looks at each, for a picture that has no next frame.
+    `side`: where the user knows it. `careful`: takes further looks at each, for a picture that has no next frame.
     """
     size = predictor.input_size
     crops = [Crop.from_box(camera, one.centre_px, one.side_px * MARGIN, one.roll_rad, size) for one in detections]
@@ -78,14 +77,12 @@ def recognise(
     for look in looks:
         if hand_score(look.best) < _DOUBTFUL:
             _turn(image, look, predictor)
-        for _ in range(2 if thorough else 1):
+        for again in [predictor, careful] if careful else [predictor]:
             look.crop = crop_around(camera, look.best.joints_px, look.crop)
-            (look.ways,) = _both_ways(image, [look.crop], predictor)
+            (look.ways,) = _both_ways(image, [look.crop], again)
             ask_both_ways(look.ways, look.vote)
-        if thorough:
-            _look_around(image, look, predictor)
         look.vote.temper()
-    least = 0.0 if thorough else STILL_THERE  # or the next frame would drop it
+    least = 0.0 if careful else STILL_THERE  # or the next frame would drop it
     found = [look for look in looks if hand_score(look.best) >= least and look.score >= sure]
     sights: list[Sight] = []
     for look in sorted(found, key=lambda look: -look.score):
@@ -128,14 +125,6 @@ def same_hand(a: np.ndarray, b: np.ndarray) -> bool:
 def _both_ways(image: np.ndarray, crops: Sequence[Crop], predictor: Predictor) -> list[dict[Side, Prediction]]:
     answers = iter(predictor(image, [crop for crop in crops for _ in SIDES], SIDES * len(crops)))
     return [{side: next(answers) for side in SIDES} for _ in crops]
-
-
-def _look_around(image: np.ndarray, look: _Look, predictor: Predictor) -> None:
-    """Average over neighbouring crops: what is seen in all of them is not the crop's own."""
-    crops = crops_around(look.crop)
-    seen = _both_ways(image, crops, predictor)
-    look.ways = {side: merged([ways[side] for ways in seen], crops) for side in SIDES}
-    ask_both_ways(look.ways, look.vote)
 
 
 def _turn(image: np.ndarray, look: _Look, predictor: Predictor) -> None:

@@ -1,7 +1,7 @@
 """The InterHand2.6M layout: one or two hands before calibrated cameras, joints in world millimetres.
 
 `annotations/<split or kind>/InterHand2.6M_<split>_{data,camera,joint_3d}.json` and `images/<split>/Capture0/...` (Moon et al. 2020).
-Each hand is one Sample; two hands of a picture are two. Its joints run from the tip to the base, the wrist comes last.
+Each hand is one Sample; two hands of a picture are two, and both tell what it shows. Joints run from the tip to the base, the wrist last.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ class _View:
 
 @dataclass(frozen=True, slots=True)
 class _Hand:
-    """A hand in a picture, kept small for there are millions: `pose` is a row of its part's world joints, `valid` 21 canonical flags."""
+    """A hand in a picture, kept small for there are millions: `pose` is a row of its part's world joints, `valid` 21 canonical flags.
+
+    sides_shown is None where the release does not vouch for its `hand_type`.
+    """
 
     part: _Part
     file_name: str
@@ -51,6 +54,7 @@ class _Hand:
     pose: int
     side: Side
     valid: bytes
+    sides_shown: tuple[Side, ...] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +95,7 @@ class InterHand:
             joints_mm=joints_mm,
             side=hand.side,
             camera=camera,
+            sides_shown=hand.sides_shown,
         )
 
 
@@ -154,11 +159,13 @@ def _read_split(data_file: Path, images: Path) -> list[_Hand]:
             pose, size_px = rows[capture, frame], (int(picture["width"]), int(picture["height"]))
             valid = np.array(annotation["joint_valid"], float).reshape(2 * N_JOINTS) > 0
             valid &= world_valid[pose]
-            for side in _SIDES[annotation["hand_type"]]:
+            sides = _SIDES[annotation["hand_type"]]
+            shown = sides if annotation.get("hand_type_valid", 1) else None
+            for side in sides:
                 own = valid[_FIRST[side] : _FIRST[side] + N_JOINTS][_ORDER]
                 if own.any():
                     view, file_name = views[capture, camera], picture["file_name"]
-                    hands.append(_Hand(part, file_name, size_px, view, pose, side, own.tobytes()))
+                    hands.append(_Hand(part, file_name, size_px, view, pose, side, own.tobytes(), shown))
     except (KeyError, TypeError, ValueError) as error:
         raise HandposeError(f"{data_file}: not the annotations of InterHand2.6M ({error!r})") from error
     return hands
