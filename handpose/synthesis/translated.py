@@ -140,6 +140,8 @@ def _off_white(painted: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def _share_seen(seen: np.ndarray, whole: np.ndarray, spread_px: float) -> np.ndarray:
-    """Say from the cover (H, W) that a translator saw, and the whole of it, how far its colours hold: 0 where its cut is, 1 inside."""
+    """Say from the cover (H, W) that a translator saw, and the whole of it, how far its colours hold: 0 at its cut and just inside,
+    for translators draw that as an edge; then up to 1.
+    """
     seen, whole = (cv2.GaussianBlur(cover, (0, 0), spread_px) for cover in (seen, whole))
-    return np.clip(2 * seen / np.maximum(whole, 1e-3) - 1, 0, 1)
+    return np.clip(4 * seen / np.maximum(whole, 1e-3) - 3, 0, 1)
