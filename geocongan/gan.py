@@ -1,10 +1,11 @@
-"""The five networks of GeoConGAN as one thing that steps, saves, resumes and translates."""
+"""The five networks of GeoConGAN as one `Learner` of the training loop."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -38,7 +39,7 @@ class Gan:
     def __init__(
         self, shape: GanSize, weights: Weights, silnet: keras.Model | None, learning_rate: float, seed: int = 0
     ):
-        self.seed = seed
+        self.learning_rate, self.seed = learning_rate, seed
         self.networks = {name: build_generator(shape.size, shape.filters, shape.blocks, name) for name in TRANSLATORS}
         self.networks |= {name: build_discriminator(shape.size, shape.filters, name) for name in JUDGES}
         if silnet is not None:
@@ -52,10 +53,13 @@ class Gan:
         self.pools = {"as_real": ImagePool(), "as_synthetic": ImagePool()}
         self.averages = {name: checkpoint.MovingAverage(self.networks[name], _AVERAGED_OVER) for name in TRANSLATORS}
 
-    def step(self, number: int, batch: dict[str, np.ndarray], learning_rate: float) -> dict[str, float]:
-        """Train translators, then judges, by a batch of both sides; give the losses."""
+    def step(self, number: int, batch: dict[str, np.ndarray], progress: float) -> dict[str, float]:
+        """Train translators, then judges, by a batch of both sides; give the losses.
+
+        The learning rate is constant, and in the second half falls linearly to nothing, as CycleGAN's.
+        """
         for optimizer in self.optimizers:
-            optimizer.learning_rate.assign(learning_rate)
+            optimizer.learning_rate.assign(self.learning_rate * min(1.0, 2 * (1 - progress)))
         losses, pictures = self._translate_step(batch)
         rng = np.random.default_rng((self.seed, 6, number))
         shown = {name: self.pools[name].exchange(rng, np.asarray(pictures[name], np.float32)) for name in self.pools}
@@ -64,9 +68,17 @@ class Gan:
             average.update(number)
         return {**losses, "judges": judged["loss"]}
 
-    def averaged(self, name: str) -> Averaged:
-        """Use a translator with its averaged weights: `with gan.averaged("synth2real") as model`."""
-        return Averaged(self.averages[name])
+    @contextmanager
+    def averaged(self) -> Iterator[dict[str, keras.Model]]:
+        """Give the translators by name with their averaged weights."""
+        with ExitStack() as stack:
+            yield {name: stack.enter_context(average.in_place()) for name, average in self.averages.items()}
+
+    def keep(self, folder: Path, best: bool) -> None:
+        """Write each translator's _last.weights.h5 and, where they are the `best`, its _best.weights.h5."""
+        for name in TRANSLATORS:
+            for kind in ["last"] + ["best"] * best:
+                self.networks[name].save_weights(folder / f"{name}_{kind}.weights.h5")
 
     def start_from(self, path: Path) -> None:
         """Begin with the translators of another run: `path` is its synth2real_*.weights.h5, real2synth lies beside it."""
@@ -74,28 +86,24 @@ class Gan:
             load_weights(self.networks[name], path.with_name(path.name.replace("synth2real", name)))
             average.values = [np.array(value) for value in self.networks[name].get_weights()]
 
-    def save(self, folder: Path, state: dict[str, Any]) -> None:
-        """Write everything that the next step depends on."""
-        groups = {name: self.networks[name].get_weights() for name in TRANSLATORS + JUDGES}
-        groups |= {f"{name}_average": average.values for name, average in self.averages.items()}
-        groups |= {f"adam_{i}_": checkpoint.values_of(one.variables) for i, one in enumerate(self.optimizers)}
-        groups |= {f"pool_{name}": [pool.pictures] for name, pool in self.pools.items() if pool.pictures is not None}
-        checkpoint.save_groups(folder, groups, state)
+    def values(self) -> dict[str, list[np.ndarray]]:
+        """Give everything that the next step depends on."""
+        values = {name: self.networks[name].get_weights() for name in TRANSLATORS + JUDGES}
+        values |= {f"{name}_average": average.values for name, average in self.averages.items()}
+        values |= {f"adam_{i}_": checkpoint.values_of(one.variables) for i, one in enumerate(self.optimizers)}
+        values |= {f"pool_{name}": [pool.pictures] for name, pool in self.pools.items() if pool.pictures is not None}
+        return values
 
-    def restore(self, folder: Path) -> dict[str, Any]:
-        """Read it back; give the state. Raises HandposeError where it is missing or torn, ValueError where the networks differ."""
-        names = (*TRANSLATORS, *JUDGES, *(f"{name}_average" for name in TRANSLATORS))
-        extra = (*(f"adam_{i}_" for i in range(2)), *(f"pool_{name}" for name in self.pools))
-        groups, state = checkpoint.load_groups(folder, (*names, *extra))
+    def assign(self, values: dict[str, list[np.ndarray]]) -> None:
+        """Take it back. Raises ValueError where the networks differ."""
         for name in TRANSLATORS + JUDGES:
-            self.networks[name].set_weights(groups[name])
+            self.networks[name].set_weights(values[name])
         for name, average in self.averages.items():
-            average.values = groups[f"{name}_average"]
+            average.values = values[f"{name}_average"]
         for i, optimizer in enumerate(self.optimizers):
-            checkpoint.assign(optimizer.variables, groups[f"adam_{i}_"])
+            checkpoint.assign_to(optimizer.variables, values[f"adam_{i}_"])
         for name, pool in self.pools.items():
-            pool.pictures = groups[f"pool_{name}"][0] if groups[f"pool_{name}"] else None
-        return state
+            pool.pictures = next(iter(values[f"pool_{name}"]), None)
 
 
 def _optimizer(learning_rate: float) -> keras.optimizers.Optimizer:
@@ -103,20 +111,6 @@ def _optimizer(learning_rate: float) -> keras.optimizers.Optimizer:
     adam = keras.optimizers.Adam(learning_rate, beta_1=_BETA_1)
     half = keras.config.dtype_policy().compute_dtype == "float16"
     return keras.optimizers.LossScaleOptimizer(adam) if half else adam
-
-
-class Averaged:
-    """A context in which a model has its averaged weights."""
-
-    def __init__(self, average: checkpoint.MovingAverage):
-        self.average = average
-
-    def __enter__(self) -> keras.Model:
-        self.average.swap()
-        return self.average.model
-
-    def __exit__(self, *_: object) -> None:
-        self.average.swap()
 
 
 def load_silnet(folder: Path, size: int) -> keras.Model:

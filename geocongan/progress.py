@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -31,16 +32,14 @@ class Progress:
         features, self.joints = self.eye(to_picture(self.fixed["synthetic"]))
         self.own_kid = kid(features, self.real_features)
 
-    def evaluate(self, gan, folder: RunDir, step: int) -> float:
-        """Log the measures, write a grid; return how good the translation is.
+    def evaluate(self, translators: Mapping[str, Any], folder: RunDir, step: int) -> float:
+        """Log the measures, write a grid; return how good the translation is, by the networks synth2real and real2synth.
 
         That is the overlap of silhouettes, less KID over the renders' own and the joints' drift in twentieths of a picture's side.
         """
         synthetic = self.fixed["synthetic"]
-        with gan.averaged("synth2real") as model:
-            translated = through(model, synthetic)
-        with gan.averaged("real2synth") as model:
-            back = through(model, translated[:_SHOWN])
+        translated = through(translators["synth2real"], synthetic)
+        back = through(translators["real2synth"], translated[:_SHOWN])
         features, joints = self.eye(to_picture(translated))
         distance = kid(features, self.real_features)
         drift = float(np.linalg.norm(joints - self.joints, axis=-1).mean())

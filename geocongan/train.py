@@ -6,17 +6,16 @@ geocongan train --synthetic render --real data/real_hands --silnet runs/silnet -
 from __future__ import annotations
 
 import argparse
-import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from geocongan.train_silnet import add_domain_arguments, domain_fields
 from handpose.errors import HandposeError
 from handpose.training import distribute
-from handpose.training.options import RunConfig, add_loop_arguments, done_share, loop_fields, open_run
+from handpose.training.loop import Task, run_loop
+from handpose.training.options import RunConfig, add_loop_arguments, loop_fields, open_run
 from handpose.training.run_dir import RunDir
 
 
@@ -71,13 +70,11 @@ def _config(args: argparse.Namespace) -> GanConfig:
 
 
 def train(config: GanConfig, folder: RunDir, resume: bool = False, log: Callable[[str], None] = print) -> bool:
-    """Train to the end of the configuration's steps or minutes, or to Ctrl-C, which saves; say whether the end was reached.
+    """Train to the end of the configuration's steps or minutes; say whether the end was reached (`handpose.training.loop.run_loop`).
 
-    Leaves losses.csv, checkpoint.npz, grids of translations, and the averaged translators: the best by realism and overlap, and the
-    last. Raises HandposeError where a loss is not finite; the last good checkpoint stays.
+    Leaves a grid of translations of every evaluation, too, and both translators as of the best one, by realism and overlap, and the last.
     """
     import keras
-    from tqdm import tqdm
 
     from geocongan.domains import DomainBatches, DomainConfig
     from geocongan.gan import Gan, GanSize, load_silnet
@@ -85,63 +82,18 @@ def train(config: GanConfig, folder: RunDir, resume: bool = False, log: Callable
     from geocongan.progress import Progress
     from handpose.training.stream import stream
 
-    distribute.check_batch(config.batch_size)
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
     weights = Weights(config.adversarial, config.cycle, config.geometric, config.identity)
     silnet = load_silnet(Path(config.silnet), config.size) if config.silnet else None
     gan = Gan(GanSize(config.size, config.filters, config.blocks), weights, silnet, config.learning_rate, config.seed)
-    state: dict[str, Any] = {"step": 0, "seconds": 0.0, "best": -1e9}
-    if resume:
-        state = gan.restore(folder.path)
-        folder.rewind(state["step"])
-    elif config.init:
+    if config.init and not resume:
         gan.start_from(Path(config.init))
     progress = Progress(config, silnet, log)
-    if not resume:
-        folder.begin()
     sides = DomainConfig(config.sources[0], config.sources[1], config.size, config.batch_size, config.seed)
-    batches = stream(DomainBatches, sides, state["step"])
-    started = time.monotonic() - state["seconds"]
-    bar = tqdm(total=config.steps or None, initial=state["step"], unit="step", mininterval=5, dynamic_ncols=True)
-
-    def save() -> None:
-        state["seconds"] = time.monotonic() - started
-        gan.save(folder.path, state)
-
-    def evaluate() -> None:
-        score = distribute.agreed(progress.evaluate(gan, folder, state["step"]))
-        names = ["last"] + ["best"] * (score >= state["best"])
-        state["best"] = max(state["best"], score)
-        for name in ("synth2real", "real2synth"):
-            with gan.averaged(name) as model:
-                for kind in names:
-                    model.save_weights(folder.path / f"{name}_{kind}.weights.h5")
-
-    try:
-        while (done := distribute.agreed(done_share(config, state["step"], time.monotonic() - started))) < 1:
-            rate = config.learning_rate * min(1.0, 2 * (1 - done))  # constant, and in the second half down to nothing
-            losses = gan.step(state["step"], next(batches), rate)
-            state["step"] += 1
-            if not all(map(math.isfinite, losses.values())):
-                raise HandposeError(
-                    f"a loss is not finite at step {state['step']} ({losses}): the last checkpoint is good"
-                )
-            folder.log(state["step"], **losses)
-            bar.update()
-            bar.set_postfix(loss=f"{losses['loss']:.2f}", refresh=False)
-            if state["step"] % config.evaluate_every == 0:
-                evaluate()
-            if state["step"] % config.save_every == 0:
-                save()
-    except KeyboardInterrupt:
-        save()
-        log(f"stopped at step {state['step']}; go on with: geocongan train --resume --o {folder.path}")
-        return False
-    finally:
-        batches.close()
-        bar.close()
-    save()
-    evaluate()
-    log(f"done: {state['step']} steps, translators in {folder.path}")
-    return True
+    task = Task(
+        gan,
+        partial(stream, DomainBatches, sides),
+        lambda translators, step: progress.evaluate(translators, folder, step),
+    )
+    return run_loop(task, config, folder, resume, "geocongan train", log)

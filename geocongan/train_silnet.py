@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +46,6 @@ def add_domain_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--real", metavar="DIR", help="folder written by geocongan prepare")
     parser.add_argument("--size", type=int, default=256, help="side of the pictures [px]")
-    parser.add_argument(
-        "--devices", default="1", metavar="N|all", help="GPUs of this host that share each batch; all: of every host"
-    )
 
 
 def domain_fields(args: argparse.Namespace) -> dict:
@@ -100,6 +98,7 @@ def train(config: SilNetConfig, folder: RunDir, resume: bool = False, log: Calla
     from geocongan.losses import silhouette_loss
     from geocongan.networks import build_silnet
     from handpose.training.stream import stream
+    from handpose.training.supervised import Supervised
     from handpose.training.weights import load_weights
 
     keras.utils.set_random_seed(config.seed)
@@ -109,9 +108,8 @@ def train(config: SilNetConfig, folder: RunDir, resume: bool = False, log: Calla
     if config.init and not resume:
         load_weights(model, Path(config.init))
     task = Task(
-        model,
-        lambda logits, targets: {"loss": silhouette_loss(logits, targets["mask"])},
-        lambda first_step: stream(SilNetBatches, config, first_step),
+        Supervised(model, lambda logits, targets: {"loss": silhouette_loss(logits, targets["mask"])}, config),
+        partial(stream, SilNetBatches, config),
         lambda model, step: _evaluate(model, fixed, folder, step, log),
     )
     return run_loop(task, config, folder, resume, "geocongan train-silnet", log)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from handpose.command import add_effects_argument
@@ -79,6 +80,7 @@ def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callab
     import keras
 
     from handpose.training.stream import stream
+    from handpose.training.supervised import Supervised
     from handpose.training.weights import load_weights
     from regnet import networks
     from regnet.batches import BatchMaker, StreamConfig
@@ -102,9 +104,8 @@ def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callab
         config.generator, tuple(config.effects),
     )  # fmt: skip
     task = Task(
-        model,
-        regnet_losses,
-        lambda first_step: stream(BatchMaker, mixed, first_step),
+        Supervised(model, regnet_losses, config),
+        partial(stream, BatchMaker, mixed),
         lambda model, step: held_out.evaluate(model, folder, step, log),
     )
     return run_loop(task, config, folder, resume, "regnet train", log)

@@ -52,8 +52,8 @@ def curve(exact: bool) -> dict:
         optimizer.learning_rate.assign((0.02 if exact else 0.001) / (1 + number))
         rows.append(step(images, targets))
         average.update(number + 1)
-    average.swap()
-    answer = keras.ops.convert_to_numpy(model(images, training=False)["value"])
+    with average.in_place() as averaged:
+        answer = keras.ops.convert_to_numpy(averaged(images, training=False)["value"])
     part = distribute.share()
     return {
         "rows": [[row["loss"], row["counted"]] for row in rows],

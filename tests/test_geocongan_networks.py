@@ -1,5 +1,7 @@
 """GeoConGAN's networks, losses, pool and step: shapes, what each loss wants, one step that learns, a state that comes back."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,11 @@ from geocongan.image_pool import ImagePool
 from geocongan.layers import ReflectionPadding
 from geocongan.losses import Weights, silhouette_loss
 from geocongan.networks import build_discriminator, build_generator, build_silnet
+from handpose.errors import HandposeError
+from handpose.training import checkpoint
+from handpose.training.loop import BAD_BATCH_NAME, Task, run_loop
+from handpose.training.options import RunConfig
+from handpose.training.run_dir import RunDir
 
 SMALL = GanSize(64, 4, 1)
 
@@ -85,25 +92,48 @@ def test_the_pool_gives_earlier_pictures_half_of_the_time():
 def test_steps_train_all_but_the_silhouettes_and_go_on_from_disk(tmp_path):
     gan = small_gan()
     before = {name: network.get_weights() for name, network in gan.networks.items()}
-    first = gan.step(0, batch(), 2e-3)
+    first = gan.step(0, batch(), 0.0)
     assert {"cycle_synth", "geometric_real", "adversarial_synth", "judges"} <= set(first)
     for name, network in gan.networks.items():
         changed = any((a != b).any() for a, b in zip(before[name], network.get_weights(), strict=True))
         assert changed == (name != "silnet")
     for i in range(1, 10):
-        gan.step(i, batch(i), 2e-3)
-    gan.save(tmp_path, {"step": 10})
-    wanted = [gan.step(i, batch(i), 2e-3) for i in range(10, 13)]
+        gan.step(i, batch(i), 0.0)
+    checkpoint.save(tmp_path, gan.values(), {"step": 10})
+    wanted = [gan.step(i, batch(i), 0.0) for i in range(10, 13)]
     assert wanted[-1]["cycle_synth"] < first["cycle_synth"]
     other = small_gan()
-    assert other.restore(tmp_path) == {"step": 10}
+    assert checkpoint.restore(tmp_path, other.assign) == {"step": 10}
     for i, losses in zip(range(10, 13), wanted, strict=True):
-        assert other.step(i, batch(i), 2e-3) == pytest.approx(losses, abs=1e-4)
-    with gan.averaged("synth2real") as averaged:
-        mean = averaged.get_weights()
-    assert any((a != b).any() for a, b in zip(mean, gan.networks["synth2real"].get_weights(), strict=True))
+        assert other.step(i, batch(i), 0.0) == pytest.approx(losses, abs=1e-4)
+    for progress, rate in ((0.5, 2e-3), (0.75, 1e-3), (1.0, 0.0)):  # constant, and in the second half down to nothing
+        other.step(13, batch(13), progress)
+        assert [float(optimizer.learning_rate.value) for optimizer in other.optimizers] == pytest.approx([rate] * 2)
+    own = {name: network.get_weights() for name, network in gan.networks.items()}
+    with gan.averaged() as translators:
+        mean = {name: network.get_weights() for name, network in translators.items()}
+    assert sorted(mean) == ["real2synth", "synth2real"]
+    for name, weights in mean.items():
+        assert any((a != b).any() for a, b in zip(weights, own[name], strict=True)), name
+        np.testing.assert_equal(gan.networks[name].get_weights(), own[name])
+    with pytest.raises(HandposeError, match="not a checkpoint of these networks"):
+        checkpoint.restore(tmp_path, Gan(GanSize(64, 6, 1), Weights(), None, 2e-3).assign)
 
 
-def test_plain_cyclegan_has_no_geometric_term():
-    gan = Gan(SMALL, Weights(geometric=0.0), None, 1e-3)
-    assert not any("geometric" in name for name in gan.step(0, batch(), 1e-3))
+def test_a_loss_that_is_not_finite_ends_plain_cyclegan_with_its_batch_kept(tmp_path):
+    folder = RunDir.plan(tmp_path / "run", {})
+    bad = batch(2)
+    bad["real"][0, 0, 0] = np.nan
+    batches = (bad if step == 2 else batch(step) for step in itertools.count())
+    scores = iter([2.0, 1.0])
+    task = Task(Gan(SMALL, Weights(geometric=0.0), None, 1e-3), lambda first: batches, lambda _, step: next(scores))
+    config = RunConfig(sources=("x",), mix=(1.0,), batch_size=2, steps=9, evaluate_every=1, save_every=2)
+    with pytest.raises(HandposeError, match="is nan at step 3: stopped, the last checkpoint is good, the batch is in"):
+        run_loop(task, config, folder, False, "geocongan train", print)
+    with np.load(folder.path / BAD_BATCH_NAME, allow_pickle=False) as stored:
+        assert sorted(stored.files) == ["real", "real_mask", "synthetic", "synthetic_mask"]
+        np.testing.assert_array_equal(stored["real"], bad["real"])
+    header, *rows = (folder.path / "losses.csv").read_text().splitlines()
+    assert "judges" in header and "geometric" not in header and len(rows) == 2
+    best, last = ((folder.path / f"real2synth_{kind}.weights.h5").read_bytes() for kind in ("best", "last"))
+    assert best != last

@@ -27,6 +27,7 @@ TRAINING = {
     "networks",
     "weights",
     "muon",
+    "supervised",
     "freeze",
     "backbone",
     "gan",

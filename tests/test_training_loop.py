@@ -11,6 +11,7 @@ from handpose.training.freeze import freeze
 from handpose.training.loop import BAD_BATCH_NAME, Task, run_loop
 from handpose.training.options import RunConfig, add_run_arguments, open_run, run_fields
 from handpose.training.run_dir import RunDir
+from handpose.training.supervised import Supervised, _schedule
 
 CONFIG = {"sources": ("x",), "mix": (1.0,), "batch_size": 4, "evaluate_every": 2, "save_every": 2}
 
@@ -35,15 +36,21 @@ def batches(first_step, bad_at=None):
         step += 1
 
 
+def weights_in(path):
+    model = network()
+    model.load_weights(path)
+    return model.get_weights()
+
+
 def run(folder, config, scores=None, resume=False, make=batches, model=None, log=lambda line: None):
     """Train a small network whose evaluations give `scores`, one after the other."""
     told = iter(scores or [])
-    task = Task(
+    learner = Supervised(
         model or network(),
         lambda found, targets: {"loss": keras.ops.mean(keras.ops.square(found - targets["wanted"]))},
-        make,
-        lambda model, step: next(told, 0.0),
+        config,
     )
+    task = Task(learner, make, lambda model, step: next(told, 0.0))
     return run_loop(task, config, folder, resume, "train", log)
 
 
@@ -61,6 +68,39 @@ def test_without_patience_it_goes_on(tmp_path):
     config, lines = RunConfig(**CONFIG, steps=8), []
     assert run(RunDir.plan(tmp_path / "run", {}), config, scores=[4, 3, 2, 1, 0], log=lines.append)
     assert "8 steps" in lines[0]
+
+
+def test_what_is_kept_is_averaged_and_what_goes_on_is_not(tmp_path):
+    model, folder = network(), RunDir.plan(tmp_path / "run", {})
+    assert run(folder, RunConfig(**CONFIG, steps=6), scores=[1, 3, 2, 2], model=model)
+    with np.load(folder.path / "checkpoint.npz") as stored:
+        average, own = ([stored[f"{group}{i}"] for i in range(len(model.weights))] for group in ("average", "weight"))
+    np.testing.assert_equal(weights_in(folder.path / "model.weights.h5"), average)
+    np.testing.assert_equal(model.get_weights(), own)
+    best = weights_in(folder.path / "best.weights.h5")  # of step 4
+    for values in (average, own):
+        assert all((kept != value).any() for kept, value in zip(best, values, strict=True))
+
+
+def test_ctrl_c_while_it_is_evaluated_saves_the_weights_that_go_on(tmp_path):
+    def stopped():
+        raise KeyboardInterrupt
+        yield
+
+    model, folder, lines = network(), RunDir.plan(tmp_path / "run", {}), []
+    assert not run(folder, RunConfig(**CONFIG, steps=6), scores=stopped(), model=model, log=lines.append)
+    assert lines == [f"stopped at step 2; go on with: train --resume --o {folder.path}"]
+    with np.load(folder.path / "checkpoint.npz") as stored:
+        np.testing.assert_equal(model.get_weights(), [stored[f"weight{i}"] for i in range(len(model.weights))])
+        assert any((stored[f"weight{i}"] != stored[f"average{i}"]).any() for i in range(len(model.weights)))
+
+
+def test_a_checkpoint_of_other_networks_is_refused(tmp_path):
+    folder = RunDir.plan(tmp_path / "run", {})
+    run(folder, RunConfig(**CONFIG, steps=2))
+    other = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(1, name="head")])
+    with pytest.raises(HandposeError, match="checkpoint.npz: not a checkpoint of these networks"):
+        run(folder, RunConfig(**CONFIG, steps=4), model=other, resume=True)
 
 
 def test_what_is_frozen_stays_as_it_is(tmp_path):
@@ -137,3 +177,11 @@ def test_foreign_weights_are_found_out_before_the_folder_exists(tmp_path):
     with pytest.raises(HandposeError, match="not weights of the regnet_light_128 network"):
         train.run(parser.parse_args(options))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("steps", [50, 400, 20_000])
+def test_the_rate_rises_slowly_and_falls_to_nothing_however_short_the_run(steps):
+    rates = np.array([_schedule(step, step / steps) for step in range(steps)])
+    top = rates.argmax()
+    assert rates[0] < 0.05 and rates.max() > 0.95 and rates[-1] < 0.01
+    assert top <= max(0.1 * steps, 1) and (np.diff(rates[: top + 1]) > 0).all() and (np.diff(rates[top:]) < 0).all()

@@ -112,9 +112,9 @@ def training() -> Figures:
     import keras
 
     from handpose.training.backend import make_train_step
-    from handpose.training.loop import CLIP_NORM, WEIGHT_DECAY
     from handpose.training.muon import Muon
     from handpose.training.stream import stream
+    from handpose.training.supervised import CLIP_NORM, WEIGHT_DECAY
     from regnet.batches import BatchMaker, StreamConfig
     from regnet.light import build_light
     from regnet.losses import regnet_losses

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from handpose.errors import HandposeError
@@ -54,6 +55,7 @@ def train(config: DetectorConfig, folder: RunDir, resume: bool = False, log: Cal
 
     from handpose.training.loop import Task, run_loop
     from handpose.training.stream import stream
+    from handpose.training.supervised import Supervised
     from handpose.training.weights import load_weights
     from tracker.detector_data import SceneConfig, SceneMaker
     from tracker.detector_loss import detector_losses
@@ -68,9 +70,8 @@ def train(config: DetectorConfig, folder: RunDir, resume: bool = False, log: Cal
     scenes = SceneConfig(config.sources, config.mix, config.batch_size, config.input_size, config.seed)
     held_out = HeldOutScenes(scenes)
     task = Task(
-        model,
-        detector_losses,
-        lambda first_step: stream(SceneMaker, scenes, first_step),
+        Supervised(model, detector_losses, config),
+        partial(stream, SceneMaker, scenes),
         lambda model, step: held_out.evaluate(model, folder, step, log),
     )
     return run_loop(task, config, folder, resume, "tracker train-detector", log)

@@ -1,10 +1,14 @@
-"""Checkpoints that resume exactly: weights, their moving average, optimiser and loop state in one file without pickles."""
+"""Checkpoints that resume exactly: all that the next step depends on, in one file without pickles; and the moving average of weights."""
 
 from __future__ import annotations
 
 import io
 import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import keras
@@ -36,31 +40,46 @@ class MovingAverage:
         for mean, value in zip(self.values, self.model.get_weights(), strict=True):
             mean += (1 - momentum) * (value - mean)
 
-    def swap(self) -> None:
-        """Exchange the model's weights and the averaged ones."""
-        current = self.model.get_weights()
+    @contextmanager
+    def in_place(self) -> Iterator[keras.Model]:
+        """Give the model with its averaged weights, and its own ones back in the end."""
+        own = [np.array(value) for value in self.model.get_weights()]
         self.model.set_weights(self.values)
-        self.values = [np.array(value) for value in current]
+        try:
+            yield self.model
+        finally:
+            self.model.set_weights(own)
 
 
-def save(folder: Path, model: keras.Model, average: MovingAverage, optimizer, state: dict) -> None:
-    """Write a checkpoint; one that exists stays whole until the new one is."""
-    groups = {"weight": model.get_weights(), "average": average.values, "optimizer": values_of(optimizer.variables)}
-    save_groups(folder, groups, state)
+def save(folder: Path, values: dict[str, list[np.ndarray]], state: dict[str, Any]) -> None:
+    """Write groups of arrays and a state of plain values as the folder's checkpoint; one that exists stays whole until the new one is."""
+    arrays = {f"{name}{i}": value for name, group in values.items() for i, value in enumerate(group)}
+    arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    atomic_write(folder / CHECKPOINT_NAME, buffer.getvalue())
 
 
-def restore(folder: Path, model: keras.Model, average: MovingAverage, optimizer) -> dict:
-    """Read a checkpoint back into its model, average and built optimiser; return the loop state.
+def restore(folder: Path, assign: Callable[[dict[str, list[np.ndarray]]], None]) -> dict[str, Any]:
+    """Have a checkpoint's groups assigned, a missing one as an empty one; return the state.
 
-    Raises HandposeError where it is missing, torn or of another architecture.
+    Raises HandposeError where it is missing, torn or of other networks.
     """
-    groups, state = load_groups(folder, ("weight", "average", "optimizer"))
+    path = folder / CHECKPOINT_NAME
+    values: dict[str, list[np.ndarray]] = defaultdict(list)
     try:
-        model.set_weights(groups["weight"])
-        average.values = groups["average"]
-        assign(optimizer.variables, groups["optimizer"])
+        with np.load(path, allow_pickle=False) as stored:
+            for name in stored.files:  # in the order they were written in
+                values[name.rstrip("0123456789")].append(stored[name])
+        state = json.loads(values.pop("state")[0].tobytes())
+    except FileNotFoundError as error:
+        raise HandposeError(f"{path}: no checkpoint to resume from") from error
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise HandposeError(f"{path}: not a checkpoint ({error})") from error
+    try:
+        assign(values)
     except ValueError as error:
-        raise HandposeError(f"{folder / CHECKPOINT_NAME}: not a checkpoint of this network ({error})") from error
+        raise HandposeError(f"{path}: not a checkpoint of these networks ({error})") from error
     return state
 
 
@@ -69,34 +88,7 @@ def values_of(variables) -> list[np.ndarray]:
     return [keras.ops.convert_to_numpy(variable.value) for variable in variables]
 
 
-def assign(variables, values: list[np.ndarray]) -> None:
+def assign_to(variables, values: list[np.ndarray]) -> None:
     """Set Keras variables. Raises ValueError where number or shapes differ."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-
-
-def save_groups(folder: Path, groups: dict[str, list[np.ndarray]], state: dict) -> None:
-    """Write groups of arrays and a state of plain values as the folder's checkpoint."""
-    arrays = {f"{name}{i}": value for name, values in groups.items() for i, value in enumerate(values)}
-    arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    atomic_write(folder / CHECKPOINT_NAME, buffer.getvalue())
-
-
-def load_groups(folder: Path, names: tuple[str, ...]) -> tuple[dict[str, list[np.ndarray]], dict]:
-    """Read the groups and the state back. Raises HandposeError where the checkpoint is missing or torn."""
-    path = folder / CHECKPOINT_NAME
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        return {name: _group(arrays, name) for name in names}, json.loads(arrays["state"].tobytes())
-    except FileNotFoundError as error:
-        raise HandposeError(f"{path}: no checkpoint to resume from") from error
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise HandposeError(f"{path}: not a checkpoint ({error})") from error
-
-
-def _group(arrays: dict[str, np.ndarray], name: str) -> list[np.ndarray]:
-    count = sum(key.rstrip("0123456789") == name for key in arrays)
-    return [arrays[f"{name}{i}"] for i in range(count)]

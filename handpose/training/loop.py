@@ -1,4 +1,4 @@
-"""The training loop of every network here: step, average, evaluate, save, stop. It resumes exactly."""
+"""The loop that every training here runs in: step, evaluate, save, stop. It resumes exactly."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import io
 import math
 import time
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,19 +19,33 @@ from handpose.training import distribute
 from handpose.training.options import RunConfig, done_share
 from handpose.training.run_dir import CHECKPOINT_NAME, RunDir
 
-WARM_UP_STEPS = 300
-WEIGHT_DECAY = 0.02
-CLIP_NORM = 5.0
 BAD_BATCH_NAME = "bad_batch.npz"
+
+
+class Learner(Protocol):
+    """Networks with all that changes as they learn: weights, moving averages, optimisers, learning rate."""
+
+    def step(self, number: int, batch: dict[str, np.ndarray], progress: float) -> dict[str, float]:
+        """Learn from the batch that follows `number` steps, at the rate due when `progress`, 0 to 1, is done; give losses, one named "loss"."""
+
+    def averaged(self) -> AbstractContextManager[Any]:
+        """Give what is evaluated, with its averaged weights in place."""
+
+    def keep(self, folder: Path, best: bool) -> None:
+        """Write the weights that are in place as the last ones and, where they are the `best`, as those."""
+
+    def values(self) -> dict[str, list[np.ndarray]]:
+        """Give all that the next step depends on, in groups whose names do not end in a digit."""
+
+    def assign(self, values: dict[str, list[np.ndarray]]) -> None:
+        """Take it back; what was not there is an empty group. Raises ValueError where the networks differ."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a run learns: a Keras `model`, its `losses(outputs, targets)`, `batches(first_step)` of arrays with the pictures under
-    "image", and `evaluate(model, step)`, which tells how good the averaged weights are."""
+    """What a run does: a `learner`, its `batches(first_step)`, and `evaluate(averaged, step)`, which tells how good it is by now."""
 
-    model: Any
-    losses: Callable[[Any, Any], dict]
+    learner: Learner
     batches: Callable[[int], Generator[dict, None, None]]
     evaluate: Callable[[Any, int], float]
 
@@ -39,24 +55,18 @@ def run_loop(
 ) -> bool:
     """Train to the end, early where evaluations no longer improve, or to Ctrl-C, which saves; say whether the end was reached.
 
-    Leaves in `folder` losses.csv, checkpoint.npz, best.weights.h5 and, at the end, model.weights.h5 (both averaged). Raises
-    HandposeError where loss or weights are not finite, naming the step and the file of its batch; the last good checkpoint stays.
+    Leaves in `folder` losses.csv, checkpoint.npz, and the averaged weights of the best evaluation and of the last. Raises HandposeError
+    where a loss or a weight is not finite, naming the step and the file of its batch; the last good checkpoint stays.
     """
     from tqdm import tqdm
 
-    from handpose.training import backend, checkpoint
-    from handpose.training.freeze import freeze
-    from handpose.training.muon import Muon
+    from handpose.training import checkpoint
 
-    model = task.model
+    learner = task.learner
     distribute.check_batch(config.batch_size)
-    freeze(model, config.freeze)
-    optimizer = Muon(config.learning_rate, weight_decay=WEIGHT_DECAY, clipnorm=CLIP_NORM)
-    step_function = backend.make_train_step(model, task.losses, optimizer)
-    average = checkpoint.MovingAverage(model)
     state: dict[str, Any] = {"step": 0, "seconds": 0.0, "best": -1e9, "stale": 0}
     if resume:
-        state |= checkpoint.restore(folder.path, model, average, optimizer)
+        state |= checkpoint.restore(folder.path, learner.assign)
         folder.rewind(state["step"])
     else:
         folder.begin()
@@ -69,37 +79,35 @@ def run_loop(
     )  # fmt: skip
 
     def save() -> None:
-        if not all(np.isfinite(values).all() for values in model.get_weights()):
+        values = learner.values()
+        if not all(np.isfinite(value).all() for group in values.values() for value in group):
             raise _not_finite("a weight is not finite", state["step"], folder, batch)
         state["seconds"] = time.monotonic() - started
-        checkpoint.save(folder.path, model, average, optimizer, state)
+        checkpoint.save(folder.path, values, state)
 
     def evaluate() -> None:
-        score = distribute.agreed(task.evaluate(model, state["step"]))
-        state["stale"] += 1
-        if score >= state["best"]:
-            state["best"], state["stale"] = score, 0
-            model.save_weights(folder.path / "best.weights.h5")
+        with learner.averaged() as averaged:
+            score = distribute.agreed(task.evaluate(averaged, state["step"]))
+            best = score >= state["best"]
+            learner.keep(folder.path, best)
+        state["best"], state["stale"] = (score, 0) if best else (state["best"], state["stale"] + 1)
 
     try:
         while (progress := distribute.agreed(done_share(config, state["step"], time.monotonic() - started))) < 1:
             if config.patience and state["stale"] >= config.patience:
                 log(f"no better for {state['stale']} evaluations: stopped early, after {state['step']} steps")
                 break
-            optimizer.learning_rate.assign(config.learning_rate * _schedule(state["step"], progress))
             batch = next(batches)
-            losses = step_function(batch["image"], {name: batch[name] for name in batch if name != "image"})
+            losses = learner.step(state["step"], batch, progress)
             state["step"] += 1
-            if not math.isfinite(losses["loss"]):
-                raise _not_finite(f"the loss is {losses['loss']}", state["step"], folder, batch)
-            average.update(state["step"])
+            for name, value in losses.items():
+                if not math.isfinite(value):
+                    raise _not_finite(f"{name} is {value}", state["step"], folder, batch)
             folder.log(state["step"], **losses)
             bar.update()
             bar.set_postfix(loss=f"{losses['loss']:.2f}", refresh=False)
             if state["step"] % config.evaluate_every == 0:
-                average.swap()
                 evaluate()
-                average.swap()
             if state["step"] % config.save_every == 0:
                 save()
     except KeyboardInterrupt:
@@ -110,10 +118,8 @@ def run_loop(
         batches.close()
         bar.close()
     save()
-    average.swap()
     evaluate()
-    model.save_weights(folder.path / "model.weights.h5")
-    log(f"done: {state['step']} steps, weights in {folder.path / 'model.weights.h5'}")
+    log(f"done: {state['step']} steps, weights in {folder.path}")
     return True
 
 
@@ -125,8 +131,3 @@ def _not_finite(what: str, step: int, folder: RunDir, batch: dict[str, np.ndarra
     atomic_write(path, buffer.getvalue())
     kept = "the last checkpoint is good" if (folder.path / CHECKPOINT_NAME).is_file() else "no checkpoint was due yet"
     return HandposeError(f"{what} at step {step}: stopped, {kept}, the batch is in {path}")
-
-
-def _schedule(step: int, progress: float) -> float:
-    """Linear warm-up, then cosine decay to nothing."""
-    return min(1.0, (step + 1) / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))

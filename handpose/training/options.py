@@ -45,15 +45,6 @@ def add_run_arguments(parser: argparse.ArgumentParser, folder: str, batch: int, 
     parser.add_argument("--i", nargs="+", metavar="SOURCE", help="folders of photo sets, or the word render")
     parser.add_argument("--mix", help="share of each source, as 0.6,0.4 (default: equal)")
     parser.add_argument(
-        "--devices",
-        default="1",
-        metavar="N|all",
-        help="GPUs of this host that share each batch; all: those of every host",
-    )
-    parser.add_argument(
-        "--patience", type=int, default=0, metavar="N", help="stop early after N evaluations without improvement"
-    )
-    parser.add_argument(
         "--freeze", nargs="+", default=[], metavar="NAME", help="stages or layers that stay fixed, as stem stage0"
     )
     add_loop_arguments(parser, folder, batch, minutes, 5e-3)
@@ -72,7 +63,9 @@ def add_loop_arguments(parser: argparse.ArgumentParser, folder: str, batch: int,
     add("--seed", type=int, default=0)
     add("--evaluate-every", type=int, default=1000, metavar="STEPS")
     add("--save-every", type=int, default=500, metavar="STEPS")
+    add("--patience", type=int, default=0, metavar="N", help="stop early after N evaluations without improvement")
     add("--init", default="", metavar="WEIGHTS", help="start from these .weights.h5")
+    add("--devices", default="1", metavar="N|all", help="GPUs of this host that share each batch; all: of every host")
     add("--tensorboard", action="store_true", help="write logs for TensorBoard into the run's folder, beside the CSV")
     parser.set_defaults(default_minutes=float(minutes))
 
@@ -81,11 +74,8 @@ def run_fields(args: argparse.Namespace) -> dict[str, Any]:
     """Give the fields of RunConfig that the options ask for. Raises HandposeError where one makes no sense."""
     if not args.i:
         raise HandposeError("nothing to train on: give --i with folders of photo sets or the word render")
-    if args.patience < 0:
-        raise HandposeError(f"--patience must be 0 or more, not {args.patience}")
     return {
-        "sources": tuple(args.i), "mix": parse_mix(args.mix, args.i), "patience": args.patience,
-        "freeze": tuple(args.freeze), **loop_fields(args),
+        "sources": tuple(args.i), "mix": parse_mix(args.mix, args.i), "freeze": tuple(args.freeze), **loop_fields(args)
     }  # fmt: skip
 
 
@@ -94,13 +84,15 @@ def loop_fields(args: argparse.Namespace) -> dict[str, Any]:
     for option in ("batch", "evaluate_every", "save_every"):
         if getattr(args, option) < 1:
             raise HandposeError(f"--{option.replace('_', '-')} must be 1 or more, not {getattr(args, option)}")
+    if args.patience < 0:
+        raise HandposeError(f"--patience must be 0 or more, not {args.patience}")
     if args.init and not Path(args.init).is_file():
         raise HandposeError(f"{args.init}: no weights to start from; give --init a .weights.h5 file")
     minutes = args.minutes or (0.0 if args.steps else args.default_minutes)
     return {
         "steps": args.steps, "minutes": minutes, "batch_size": args.batch, "learning_rate": args.lr,
         "precision": args.precision, "seed": args.seed, "evaluate_every": args.evaluate_every,
-        "save_every": args.save_every, "init": args.init, "tensorboard": args.tensorboard,
+        "save_every": args.save_every, "patience": args.patience, "init": args.init, "tensorboard": args.tensorboard,
     }  # fmt: skip
 
 
