@@ -95,17 +95,13 @@ def translate(
     samples = [dataset[number] for number in numbers]
     pictures = [before_chroma(sample) for sample in samples]
     crops = [Crop.from_joints(COLOUR_CAMERA, sample.joints_px, translator.size, MARGIN) for sample in samples]
-    cuts = np.stack(
-        [
-            cut(crop, picture, crop.to_crop(sample.joints_px))
-            for crop, picture, sample in zip(crops, pictures, samples, strict=True)
-        ]
-    )
+    seen = zip(crops, pictures, samples, strict=True)
+    cuts = np.stack([cut(crop, picture, crop.to_crop(sample.joints_px)) for crop, picture, sample in seen])
     painted = translator(cuts)
     for i, (number, sample) in enumerate(zip(numbers, samples, strict=True)):
         assert sample.joints_mm is not None  # or it could not have been cut
         corner, scale = crop_of(sample.joints_px, size)
-        whole = laid_out(pictures[i], crops[i], cuts[i], painted[i], corner, scale, size)
+        whole = laid_out(pictures[i], crops[i], painted[i], corner, scale, size)
         joints_px = ganerated.crop_camera(corner, scale, size).project(sample.joints_mm)
         colour, with_object = composer(number, whole, joints_px)
         frame = ganerated.frame_path(folder, number, with_object)
@@ -121,17 +117,17 @@ def crop_of(joints_px: np.ndarray, size: int = ganerated.SIZE) -> tuple[tuple[fl
 
 
 def laid_out(
-    picture: np.ndarray, crop: Crop, before: np.ndarray, after: np.ndarray, corner: tuple[float, float], scale: float, size: int
+    picture: np.ndarray, crop: Crop, after: np.ndarray, corner: tuple[float, float], scale: float, size: int
 ) -> np.ndarray:  # fmt: skip
     """Give the layout's crop (size, size, 4), colour not weighted, of a premultiplied picture (480, 640, 4).
 
-    Its colours are those of the translation `after` of `before`, (S, S, 4) each, which `crop` cut out of it.
+    Its colours are those of `after` (S, S, 4), the translation of what `crop` cut out of it.
     """
     there_from_picture = np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]])
     there = ganerated.crop_camera(corner, scale, size)
     there_from_crop = there.matrix @ crop.camera_from_crop @ np.linalg.inv(crop.camera.matrix)
     canvas = cv2.warpAffine(picture, there_from_picture, (size, size), flags=cv2.INTER_LINEAR)
-    return straight(recoloured(canvas, before, after, there_from_crop))
+    return straight(recoloured(canvas, after, there_from_crop))
 
 
 class Composer:

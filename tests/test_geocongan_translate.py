@@ -64,12 +64,11 @@ def test_labels_come_back_exactly(renders, weights, tmp_path, capsys):
 def test_a_picture_lands_where_its_joints_do(renders):
     sample = open_dataset(renders)[0]
     crop = Crop.from_joints(COLOUR_CAMERA, sample.joints_px, 128, MARGIN)
-    before = np.full((128, 128, 4), 255, np.uint8)
-    after = before.copy()
+    after = np.full((128, 128, 4), 255, np.uint8)
     x, y = crop.to_crop(sample.joints_px)[8].round().astype(int)
     after[y - 1 : y + 2, x - 1 : x + 2, :2] = 0
     corner, scale = crop_of(sample.joints_px, 256)
-    whole = laid_out(np.full((480, 640, 4), 255, np.uint8), crop, before, after, corner, scale, 256)
+    whole = laid_out(np.full((480, 640, 4), 255, np.uint8), crop, after, corner, scale, 256)
     rows, columns = np.nonzero(whole[..., 0] < 160)
     place = (sample.joints_px[8] - corner) * scale
     np.testing.assert_allclose((columns.mean(), rows.mean()), place, atol=1.5)

@@ -108,14 +108,14 @@ def _logit(chances: np.ndarray) -> np.ndarray:
 
 
 def _regression(true: np.ndarray, false: np.ndarray) -> tuple[np.ndarray, float]:
-    """Fit weights (3,) and bias by logistic regression, lightly held back."""
+    """Fit weights (3,) and bias by logistic regression, lightly held back; no opinion that is surer speaks against a hand."""
     rows = np.column_stack([np.vstack([true, false]), np.ones(len(true) + len(false))])
     signs = np.r_[np.ones(len(true)), -np.ones(len(false))]
 
     def loss(w: np.ndarray) -> float:
         return float(np.logaddexp(0, -signs * (rows @ w)).sum() + 0.5 * (w[:3] ** 2).sum())
 
-    fitted = minimize(loss, np.zeros(4)).x
+    fitted = minimize(loss, np.zeros(4), bounds=[(0, None)] * 3 + [(None, None)]).x
     return fitted[:3], float(fitted[3])
 
 

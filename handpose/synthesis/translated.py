@@ -31,7 +31,10 @@ _SEEN = 0.04  # of full cover: less of a hand tells no colour
 
 
 class Translator:
-    """`translator(pictures)` translates cut-out hands, RGBA (N, S, S, 4) uint8, colour not weighted; `size` is S [px]."""
+    """`translator(pictures)` translates cut-out hands, RGBA (N, S, S, 4) uint8, colour not weighted; `size` is S [px].
+
+    Skin keeps its tone: photographs of a few people would make all skins one.
+    """
 
     def __init__(self, run: Callable[[np.ndarray], np.ndarray], size: int):
         """`run` turns pictures on white (N, S, S, 3) uint8 into translated ones, 0..255."""
@@ -45,7 +48,8 @@ class Translator:
 
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
         painted = self.painted(np.stack([on_white(picture) for picture in pictures]))
-        return np.stack([_off_white(one, picture[..., 3:]) for one, picture in zip(painted, pictures, strict=True)])
+        cut_out = (_off_white(one, picture[..., 3:]) for one, picture in zip(painted, pictures, strict=True))
+        return np.stack([_in_its_tone(one, picture) for one, picture in zip(cut_out, pictures, strict=True)])
 
     def painted(self, pictures: np.ndarray) -> np.ndarray:
         """Translate pictures on white (N, S, S, 3) uint8, whatever their silhouettes become."""
@@ -102,27 +106,23 @@ def without_forearm(picture: np.ndarray, joints_px: np.ndarray) -> np.ndarray:
 def translated(hand: Foreground, translator: Translator) -> Foreground:
     """Translate a foreground's colours; alpha and joints stay."""
     window, canvas = crop_window(hand, translator.size), hand.rgba
-    before = as_seen(hand, translator.size)[0]
+    after = translator(as_seen(hand, translator.size)[0][None])[0]
     canvas_from_crop = np.vstack([cv2.invertAffineTransform(window.crop_from_canvas), (0, 0, 1)])
-    rgba = recoloured(canvas, before, translator(before[None])[0], canvas_from_crop)
+    rgba = recoloured(canvas, after, canvas_from_crop)
     return replace(hand, part_rgba=rgba[hand.part])
 
 
-def recoloured(canvas: np.ndarray, before: np.ndarray, after: np.ndarray, canvas_from_crop: np.ndarray) -> np.ndarray:
-    """Give a premultiplied canvas (H, W, 4) the colours of a translation `after` of its crop `before`, (S, S, 4) each; its alpha stays.
+def recoloured(canvas: np.ndarray, after: np.ndarray, canvas_from_crop: np.ndarray) -> np.ndarray:
+    """Give a premultiplied canvas (H, W, 4) the colours of its crop's translation `after` (S, S, 4); its alpha stays.
 
-    canvas_from_crop (3, 3) carries pixels. A translator does not see the forearm: its rendering stays, in the tones that the hand has
-    taken on.
+    canvas_from_crop (3, 3) carries pixels. A translator does not see the forearm: its rendering stays.
     """
-    share = before[..., 3:].astype(np.float32) / 255
-    colour_before, colour_after = (picture[..., :3] * share for picture in (before, after))
-    layer = cv2.warpPerspective(np.dstack([colour_after, share]), canvas_from_crop, canvas.shape[1::-1])
-    alpha = canvas[..., 3:].astype(np.float32)
-    tones = colour_after.sum((0, 1)) / np.maximum(colour_before.sum((0, 1)), 1)
-    colour = np.minimum(canvas[..., :3] * tones, alpha)
+    share = after[..., 3:].astype(np.float32) / 255
+    layer = cv2.warpPerspective(np.dstack([after[..., :3] * share, share]), canvas_from_crop, canvas.shape[1::-1])
+    alpha, colour = canvas[..., 3:].astype(np.float32), canvas[..., :3].astype(np.float32)
     seen = np.minimum(layer[..., :3] / np.maximum(layer[..., 3:], _SEEN), 255) * alpha / 255
     zoom = np.sqrt(abs(np.linalg.det(canvas_from_crop[:2, :2]))) / canvas_from_crop[2, 2]
-    weight = _share_seen(layer[..., 3], alpha[..., 0] / 255, _SOFT * zoom * len(before))
+    weight = _share_seen(layer[..., 3], alpha[..., 0] / 255, _SOFT * zoom * len(after))
     colour += np.where(layer[..., 3] > _SEEN, weight, 0)[..., None] * (seen - colour)
     return np.concatenate([np.round(colour), alpha], axis=-1).astype(np.uint8)
 
@@ -137,6 +137,13 @@ def _off_white(painted: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Undo `on_white`: RGBA (S, S, 4) of a picture (S, S, 3) on white and its alpha (S, S, 1)."""
     weighted = np.clip(painted.astype(np.int16) - 255 + alpha, 0, alpha).astype(np.uint8)
     return straight(np.concatenate([weighted, alpha], axis=-1))
+
+
+def _in_its_tone(picture: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Give a translation (S, S, 4) the mean colour that its hand had before, (S, S, 4)."""
+    share = before[..., 3:].astype(np.float32) / 255
+    gains = (before[..., :3] * share).sum((0, 1)) / np.maximum((picture[..., :3] * share).sum((0, 1)), 1)
+    return np.dstack([np.clip(np.round(picture[..., :3] * gains), 0, 255).astype(np.uint8), picture[..., 3]])
 
 
 def _share_seen(seen: np.ndarray, whole: np.ndarray, spread_px: float) -> np.ndarray:
