@@ -11,7 +11,7 @@ import pytest
 from test_dataset_crops import write_synth_hands
 from test_render_cli import digests
 from test_render_cli import run as render
-from tests_data import made_a_pipe
+from tests_data import made_a_pipe, wait_for
 
 from geocongan import translate
 from geocongan.cli import main as geocongan
@@ -41,14 +41,6 @@ def address():
         cluster.shutdown()
 
 
-def wait_for(condition):
-    deadline = time.monotonic() + 120
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
-
-
 def busy_workers() -> list[int]:
     """The processes that do a job at this moment: Ray names them after it."""
     found = []
@@ -70,8 +62,8 @@ def in_background(function):
 def kill_who_waits(stuck, finished):
     """Once all else is `finished`, kill the worker that waits for a `stuck` picture, (pipe, where the picture is kept), and free it."""
     picture, kept = stuck
-    wait_for(finished)
-    (waiting,) = wait_for(busy_workers)
+    wait_for(finished, 120)
+    (waiting,) = wait_for(busy_workers, 120)
     os.replace(kept, picture)
     os.kill(waiting, signal.SIGKILL)
 
@@ -89,7 +81,6 @@ def test_a_cluster_that_is_not_there_is_told(tmp_path):
 def test_a_killed_workers_job_is_begun_anew_and_every_result_comes_once(address, tmp_path, capfd):
     def square(job):
         import os
-        import time
         from pathlib import Path
 
         begun = Path(tmp_path) / f"{job}-{os.getpid()}"
@@ -137,7 +128,7 @@ def test_shards_prepared_on_a_cluster_are_whole_whoever_is_killed(address, tmp_p
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").is_file(), reason="tells the workers by /proc")
 def test_pictures_rendered_on_a_cluster_are_those_rendered_here_whoever_is_killed(address, tmp_path, capfd):
-    thread = in_background(lambda: os.kill(wait_for(busy_workers)[0], signal.SIGKILL))
+    thread = in_background(lambda: os.kill(wait_for(busy_workers, 120)[0], signal.SIGKILL))
     assert render("--n", 3, "--o", tmp_path / "there", "--seed", 8, "--address", address) == 0
     thread.join()
     assert "a worker died" in capfd.readouterr().err

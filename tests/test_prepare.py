@@ -6,14 +6,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from test_dataset_crops import write_freihand, write_synth_hands
-from tests_data import made_a_pipe, write_photo_set
+from tests_data import made_a_pipe, wait_for, write_photo_set
 
 from handpose.errors import HandposeError
 from handpose.images import read_image, write_image
@@ -121,9 +120,9 @@ def test_who_is_killed_loses_nothing_and_doubles_nothing(tmp_path, victim):
     command = [sys.executable, str(ROOT / "datasets" / "prepare.py"), "--i", str(folder), "--o", str(out)]
     command += ["--per-shard", "1", "--workers", "2"]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: len(finished(out)) == 5)
+    wait_for(lambda: len(finished(out)) == 5, 60)
     done = finished(out)
-    workers = wait_for(lambda: spawned_by(running.pid))
+    workers = wait_for(lambda: spawned_by(running.pid), 60)
     os.replace(kept, picture)
     if victim == "worker":
         os.kill(workers[0], signal.SIGKILL)
@@ -133,7 +132,7 @@ def test_who_is_killed_loses_nothing_and_doubles_nothing(tmp_path, victim):
     if victim == "worker":
         assert running.returncode == 0 and told.count("a worker died") == 1
     else:
-        wait_for(lambda: not any(map(is_running, workers)))
+        wait_for(lambda: not any(map(is_running, workers)), 60)
         with pytest.raises(HandposeError, match="only 5 of 6 shards are done"):
             Shards(out)
         subprocess.run(command, check=True, capture_output=True, timeout=60)
@@ -145,14 +144,6 @@ def test_who_is_killed_loses_nothing_and_doubles_nothing(tmp_path, victim):
         sorted(window.joints_px.sum() for window in Shards(out)),
         sorted(window.joints_px.sum() for window in windows_of(open_split(folder))),
     )
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + 60
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
 
 
 def finished(out: Path) -> dict[str, int]:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,3 +52,12 @@ def full_after(count: int) -> Callable[[Path, Path], None]:
         replace(draft, path)
 
     return replace_or_fail
+
+
+def wait_for(condition, seconds: float):
+    """Wait until a condition gives something true, and give that; fail after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found

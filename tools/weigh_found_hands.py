@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 from handpose.camera import Camera
 from handpose.data import photos
 from handpose.images import read_image
-from tracker.load import careful, load_detector, load_predictor
+from tracker.load import averaging, load_detector, load_predictor
 from tracker.recognise import recognise
 from tracker.search import look_everywhere
 
@@ -61,11 +61,12 @@ class _Looker:
 
     def __init__(self) -> None:
         self.predictor, self.detector = load_predictor(), load_detector()
+        self.careful = averaging(self.predictor)
 
     def __call__(self, image: np.ndarray, joints: list[np.ndarray] | None) -> list[tuple[float, float, float, bool]]:
         camera, rows = Camera.from_fov((image.shape[1], image.shape[0])), []
         for detection in look_everywhere(image, self.detector)[:_CANDIDATES]:
-            sights = recognise(image, camera, [detection], self.predictor, 1, careful=careful(self.predictor), sure=0.0)
+            sights = recognise(image, camera, [detection], self.predictor, 1, careful=self.careful, sure=0.0)
             for sight in sights:
                 seen = sight.ways[sight.vote.side]
                 right = any(

@@ -23,7 +23,7 @@ def load_predictor(path: str | Path | None = None, runtime: str = "auto", device
     return predictor.Predictor.from_file(path or predictor.DEFAULT_WEIGHTS, runtime, device)
 
 
-def careful(predictor: Predictor) -> Predictor:
+def averaging(predictor: Predictor) -> Predictor:
     """Give a RegNet that looks at each crop several times, for pictures that have no next frame; a stand-in stays as it is."""
     from regnet.averaged import AveragingPredictor
     from regnet.predictor import Predictor as RegNet

@@ -16,7 +16,7 @@ from handpose.skeleton import Side, Skeleton
 from tracker.aim import STILL_THERE, hand_score
 from tracker.detector import Detection, without_doubles
 from tracker.hand import State, TrackedHand
-from tracker.load import careful, load_detector, load_predictor
+from tracker.load import averaging, load_detector, load_predictor
 from tracker.recognise import SIDES, FindHands, Predictor, Sight, ask_both_ways, recognise, same_hand
 from tracker.search import look_everywhere, look_in_part, n_parts
 from tracker.track import Track
@@ -97,7 +97,7 @@ class HandTracker:
         def find(whole: np.ndarray) -> list[Detection]:
             return look_everywhere(whole, self.detector)
 
-        for sight in self._sights(image, camera, self.hands, find, self.hands + _MANY, careful(self.predictor)):
+        for sight in self._sights(image, camera, self.hands, find, self.hands + _MANY, averaging(self.predictor)):
             self._welcome(sight, camera, 0.0)
         return [track.hand() for track in self._tracks]
 
