@@ -43,19 +43,23 @@ class Network:
 
 
 def load_network(
-    path: str | Path, runtime: str = "auto", device: str = "auto", outputs: tuple[str, ...] = ()
+    path: str | Path,
+    runtime: str = "auto",
+    device: str = "auto",
+    outputs: tuple[str, ...] = (),
+    threads: int | None = None,
 ) -> Network:
     """Load an ONNX file with the input `image` (N, S, S, 3) uint8.
 
     `runtime` is auto, openvino or onnx; `device` auto, cpu or gpu (CUDA, by ONNX Runtime; where there is none, a line on stderr
-    says so and the CPU serves). A checksum that a .json beside the file names must fit. Raises HandposeError where the file or
+    says so and the CPU serves). `threads` are the CPU's, by default one a core. A checksum that a .json beside the file names must fit. Raises HandposeError where the file or
     the runtime is missing, the file is altered, or the network lacks one of `outputs`.
     """
     path = Path(path)
     content, sha256 = _read(path)
     chosen = _choose(runtime, device)
     try:
-        loaded = {"openvino": _openvino, "onnx": _onnx_cpu, "cuda": _onnx_cuda}[chosen](content)
+        loaded = {"openvino": _openvino, "onnx": _onnx_cpu, "cuda": _onnx_cuda}[chosen](content, threads or 0)
     except HandposeError:
         raise
     except Exception as error:  # both libraries raise their own kinds
@@ -130,7 +134,7 @@ def _has_cuda() -> bool:
     return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
-def _openvino(content: bytes) -> tuple[Run, list, list[str]]:
+def _openvino(content: bytes, threads: int) -> tuple[Run, list, list[str]]:
     import openvino
 
     core = openvino.Core()
@@ -138,7 +142,7 @@ def _openvino(content: bytes) -> tuple[Run, list, list[str]]:
     (entry,) = model.inputs
     shape = [d.get_length() if d.is_static else None for d in entry.partial_shape]
     names = [output.any_name for output in model.outputs]
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
     fixed = model.clone()
     fixed.reshape([1, *shape[1:]])
     request = core.compile_model(fixed, "CPU", settings).create_infer_request()
@@ -162,18 +166,19 @@ def _openvino(content: bytes) -> tuple[Run, list, list[str]]:
     return run, shape, names
 
 
-def _onnx_cpu(content: bytes) -> tuple[Run, list, list[str]]:
-    return _onnx(content, ["CPUExecutionProvider"])
+def _onnx_cpu(content: bytes, threads: int) -> tuple[Run, list, list[str]]:
+    return _onnx(content, ["CPUExecutionProvider"], threads)
 
 
-def _onnx_cuda(content: bytes) -> tuple[Run, list, list[str]]:
-    return _onnx(content, ["CUDAExecutionProvider", "CPUExecutionProvider"])
+def _onnx_cuda(content: bytes, threads: int) -> tuple[Run, list, list[str]]:
+    return _onnx(content, ["CUDAExecutionProvider", "CPUExecutionProvider"], threads)
 
 
-def _onnx(content: bytes, providers: list[str]) -> tuple[Run, list, list[str]]:
+def _onnx(content: bytes, providers: list[str], threads: int) -> tuple[Run, list, list[str]]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     options.log_severity_level = 3  # its warnings are about its own optimiser
     session = onnxruntime.InferenceSession(content, options, providers=providers)
     (entry,) = session.get_inputs()

@@ -48,7 +48,8 @@ class BatchMaker:
         if RENDER in config.sources:
             self.made[RENDER] = RenderItems(*rendered)
         if GANERATE in config.sources:
-            self.made[GANERATE] = RenderItems(*rendered, Translator.from_file(Path(config.generator)))
+            one_of_many = Translator.from_file(Path(config.generator), threads=1)  # there is a worker for each core
+            self.made[GANERATE] = RenderItems(*rendered, one_of_many)
         self.without_hand = WithoutHand(Path(config.without_hand), config.size) if config.without_hand else None
 
     def batch(self, step: int) -> dict[str, np.ndarray]:

@@ -34,9 +34,10 @@ def small_network(path, channels=3):
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("threads", [None, 1])
 @pytest.mark.parametrize("n", [1, 2, 5])
-def test_outputs_by_name_for_any_number_of_pictures(tmp_path, runtime, n):
-    network = load_network(small_network(tmp_path / "n.onnx"), runtime, "cpu")
+def test_outputs_by_name_for_any_number_of_pictures(tmp_path, runtime, threads, n):
+    network = load_network(small_network(tmp_path / "n.onnx"), runtime, "cpu", threads=threads)
     assert (network.input_size, network.name, network.runtime) == (SIZE, "n.onnx", runtime)
     images = np.random.default_rng(n).integers(0, 256, (n, SIZE, SIZE, 3), dtype=np.uint8)
     outputs = network(images[:, :, ::-1])
