@@ -11,6 +11,9 @@ import numpy as np
 
 from handpose.errors import HandposeError
 
+MOST_STEPS = 50  # of Newton's method; a lens that is no extreme takes five
+SETTLED = 1e-11  # on the plane z = 1
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -36,19 +39,26 @@ class Camera:
         """Read `camera.json`. Raises HandposeError where it is missing or is no camera."""
         try:
             values = json.loads(Path(path).read_text())
-            width, height = values["size_px"]
+            width, height = (int(side) for side in values["size_px"])
             fx, fy, cx, cy = (float(values[key]) for key in ("fx", "fy", "cx", "cy"))
             distortion = tuple(float(k) for k in values.get("distortion") or ())
         except OSError as error:
             raise HandposeError(f"{path}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise HandposeError(
                 f"{path}: no camera; expected JSON with fx, fy, cx, cy, size_px [width, height] ({error})"
             ) from error
         finite = all(map(math.isfinite, (fx, fy, cx, cy, *distortion)))
-        if not (finite and min(fx, fy) > 0 and len(distortion) in (0, 4, 5)):
-            raise HandposeError(f"{path}: focal lengths must be positive, distortion 0, 4 or 5 numbers, all finite")
-        return cls(fx, fy, cx, cy, (int(width), int(height)), distortion)
+        if not (finite and min(fx, fy, width, height) > 0 and len(distortion) in (0, 4, 5)):
+            raise HandposeError(
+                f"{path}: focal lengths and size_px must be positive, distortion 0, 4 or 5 numbers, all finite"
+            )
+        camera = cls(fx, fy, cx, cy, (width, height), distortion)
+        if not camera._is_one_to_one():
+            raise HandposeError(
+                f"{path}: the distortion folds the picture over: calibrate the camera anew, with fewer coefficients"
+            )
+        return camera
 
     def to_dict(self) -> dict:
         """Give the content of `camera.json`."""
@@ -75,19 +85,28 @@ class Camera:
         return plane * (self.fx, self.fy) + (self.cx, self.cy)
 
     def rays(self, pixels: np.ndarray) -> np.ndarray:
-        """Give the point (..., 3) with z = 1 that each pixel (..., 2) looks at."""
+        """Give the point (..., 3) with z = 1 that each pixel (..., 2) looks at; NaN where the distortion leaves none."""
         observed = (np.asarray(pixels, float) - (self.cx, self.cy)) / (self.fx, self.fy)
         plane = observed
-        for _ in range(50 if self.distortion else 0):
-            step = observed - _distort(plane, self.distortion)
+        for _ in range(MOST_STEPS if any(self.distortion) else 0):
+            step = _newton_step(observed - _distort(plane, self.distortion), _slopes(plane, self.distortion))
             plane = plane + step
-            if np.abs(step).max(initial=0) < 1e-11:
+            if np.abs(step).max(initial=0) < SETTLED:
                 break
         return np.concatenate([plane, np.ones_like(plane[..., :1])], axis=-1)
 
     def unproject(self, pixels: np.ndarray, depth_mm: np.ndarray) -> np.ndarray:
         """Give the camera-frame points (..., 3) seen at `pixels` (..., 2) with z of `depth_mm` (...) [mm]."""
         return self.rays(pixels) * np.asarray(depth_mm, float)[..., None]
+
+    def _is_one_to_one(self) -> bool:
+        """Say whether the distortion folds nowhere inside the picture: there, pixels would have two rays or none."""
+        width, height = self.size_px
+        pixels = np.meshgrid(np.linspace(-0.5, width - 0.5, 17), np.linspace(-0.5, height - 0.5, 17))
+        out_to = np.linspace(0, 1, 33)[:, None, None, None]
+        with np.errstate(all="ignore"):  # absurd coefficients overflow
+            slopes = _slopes(out_to * self.rays(np.stack(pixels, -1))[..., :2], self.distortion)
+            return bool((_determinant(slopes) > 0).all())
 
 
 def _distort(plane: np.ndarray, coefficients: tuple[float, ...]) -> np.ndarray:
@@ -102,3 +121,33 @@ def _distort(plane: np.ndarray, coefficients: tuple[float, ...]) -> np.ndarray:
         [x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y],
         axis=-1,
     )
+
+
+def _slopes(plane: np.ndarray, coefficients: tuple[float, ...]) -> np.ndarray:
+    """Derivatives (..., 3) of `_distort`: of its x by x, of either by the other, which are equal, and of its y by y."""
+    k1, k2, p1, p2, k3 = (*coefficients, *[0.0] * 5)[:5]
+    x, y = plane[..., 0], plane[..., 1]
+    r2 = x * x + y * y
+    radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+    by_r2 = k1 + r2 * (2 * k2 + r2 * 3 * k3)
+    return np.stack(
+        [
+            radial + 2 * x * x * by_r2 + 2 * p1 * y + 6 * p2 * x,
+            2 * x * y * by_r2 + 2 * p1 * x + 2 * p2 * y,
+            radial + 2 * y * y * by_r2 + 6 * p1 * y + 2 * p2 * x,
+        ],
+        axis=-1,
+    )
+
+
+def _determinant(slopes: np.ndarray) -> np.ndarray:
+    return slopes[..., 0] * slopes[..., 2] - slopes[..., 1] ** 2
+
+
+def _newton_step(missing: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """Solve `slopes` (..., 3) times a step (..., 2) = `missing` (..., 2); NaN where the lens has folded."""
+    determinant = _determinant(slopes)
+    determinant = np.where(determinant > 0, determinant, np.nan)
+    x = slopes[..., 2] * missing[..., 0] - slopes[..., 1] * missing[..., 1]
+    y = slopes[..., 0] * missing[..., 1] - slopes[..., 1] * missing[..., 0]
+    return np.stack([x, y], axis=-1) / determinant[..., None]

@@ -9,6 +9,15 @@ from types import ModuleType
 
 from handpose.errors import HandposeError
 
+_EXTRAS = {  # of setup.py, and what one imports of them
+    "train": (
+        "ai_edge_litert", "array_record", "grain", "keras", "matplotlib", "onnx", "tensorboardX", "tensorflow",
+        "tf2onnx",
+    ),
+    "cluster": ("ray",),
+    "inception": ("torchmetrics",),
+}  # fmt: skip
+
 
 def run_command(
     name: str, description: str, commands: Mapping[str, tuple[ModuleType, str]], arguments: Sequence[str] | None
@@ -29,9 +38,23 @@ def run_command(
     except HandposeError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1
+    except ImportError as error:
+        print(f"{name}: {what_to_install(error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"{name}: stopped", file=sys.stderr)
     return 0
+
+
+def what_to_install(error: ImportError) -> str:
+    """Say in a line what to do about a package that cannot be imported."""
+    if "libGL" in str(error):
+        return "OpenCV needs libGL, which is not here: pip uninstall opencv-python, pip install opencv-python-headless"
+    package = (error.name or "").partition(".")[0]
+    for extra, packages in _EXTRAS.items():
+        if package in packages:
+            return f'this needs the package {package}: pip install "ganerated-hands[{extra}]"'
+    return f"a package cannot be loaded ({error}): install the project with pip again"
 
 
 def add_effects_argument(parser: argparse.ArgumentParser) -> None:

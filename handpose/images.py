@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from handpose.errors import HandposeError
 
@@ -17,14 +18,16 @@ def read_image(path: Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as picture:
-            upright = ImageOps.exif_transpose(picture)
-            if upright.mode.startswith("I"):  # 16 bits: Pillow would clip them
-                deep = np.asarray(upright).astype(np.float32)
+            picture.load()
+            with suppress(Exception):  # damaged EXIF: a rotation that can be read is done before the rest fails
+                ImageOps.exif_transpose(picture, in_place=True)
+            if picture.mode.startswith("I"):  # 16 bits: Pillow would clip them
+                deep = np.asarray(picture).astype(np.float32)
                 return np.repeat((deep / 257).round().clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
-            return np.array(upright.convert("RGB"))
+            return np.array(picture.convert("RGB"))
     except FileNotFoundError as error:
         raise HandposeError(f"{path}: no such file") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # damage leads Pillow's decoders into errors of every kind
         raise HandposeError(f"{path}: not a readable picture ({error})") from error
 
 

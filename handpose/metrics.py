@@ -148,9 +148,15 @@ def f_score(predicted: np.ndarray, truth: np.ndarray, limit: float) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def acceleration_error(predicted: np.ndarray, truth: np.ndarray, frames_per_s: float) -> float:
-    """Give the mean error of joint accelerations [mm/s^2] of a track (frames, 21, 3), by second differences."""
-    return float(distances(np.diff(predicted, 2, axis=0), np.diff(truth, 2, axis=0)).mean() * frames_per_s**2)
+def acceleration_error(predicted: np.ndarray, truth: np.ndarray, frames_per_s: float) -> Score:
+    """Give the mean error of joint accelerations [mm/s^2] of a track (frames, 21, 3), by second differences.
+
+    A frame without the hand is NaN; `n` counts the frames that have it and so do both neighbours. NaN where there is none.
+    """
+    error = distances(np.diff(predicted, 2, axis=0), np.diff(truth, 2, axis=0)) * frames_per_s**2
+    error = error[np.isfinite(error).all(-1)]
+    value = float(error.mean()) if len(error) else np.nan
+    return Score("acceleration error", value, "mm/s^2", "absolute", f"{error.shape[-1]} joints", len(error))
 
 
 def _length(joints: np.ndarray, bone: tuple[int, int]) -> np.ndarray:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ Runtime = Literal["auto", "openvino", "onnx"]
 Device = Literal["auto", "cpu", "gpu"]
 Arrays = dict[str, np.ndarray]
 Run = Callable[[np.ndarray], Arrays]
+Loaded = tuple[Run, list, list[str], str]  # with the input's shape, the outputs' names and what it runs on
 
 INPUT_NAME = "image"
 _ONE_BY_ONE = 2  # as few pictures as this run singly: a graph of fixed size is the fastest
@@ -43,29 +45,27 @@ class Network:
 
 
 def load_network(
-    path: str | Path,
-    runtime: str = "auto",
-    device: str = "auto",
-    outputs: tuple[str, ...] = (),
-    threads: int | None = None,
+    path: str | Path, runtime: str = "auto", device: str = "auto", outputs: tuple[str, ...] = ()
 ) -> Network:
     """Load an ONNX file with the input `image` (N, S, S, 3) uint8.
 
-    `runtime` is auto, openvino or onnx; `device` auto, cpu or gpu (CUDA, by ONNX Runtime; where there is none, a line on stderr
-    says so and the CPU serves). `threads` are the CPU's, by default one a core. A checksum that a .json beside the file names must fit. Raises HandposeError where the file or
-    the runtime is missing, the file is altered, or the network lacks one of `outputs`.
+    `runtime` is auto, openvino or onnx; `device` auto, cpu or gpu (CUDA, by ONNX Runtime; where there is none, a line on
+    stderr, one for all networks, says so and the CPU serves). A checksum that a .json beside the file names must fit. Raises
+    HandposeError where the file or the runtime is missing, the runtime cannot use the device, the file is altered, or the network
+    lacks one of `outputs`.
     """
     path = Path(path)
-    content, sha256 = _read(path)
+    content, sha256 = read_weights(path)
     chosen = _choose(runtime, device)
     try:
-        loaded = {"openvino": _openvino, "onnx": _onnx_cpu, "cuda": _onnx_cuda}[chosen](content, threads or 0)
+        run, shape, names, used = {"openvino": _openvino, "onnx": _onnx_cpu, "cuda": _onnx_cuda}[chosen](content)
     except HandposeError:
         raise
     except Exception as error:  # both libraries raise their own kinds
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise HandposeError(f"{path}: not a network that {chosen} can run ({reason})") from error
-    run, shape, names = loaded
+    if used != chosen:
+        _say_there_is_no_gpu()
     if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3 or not isinstance(shape[1], int):
         raise HandposeError(f"{path}: expected an input {INPUT_NAME} of (N, S, S, 3), found {tuple(shape)}")
     missing = set(outputs) - set(names)
@@ -73,17 +73,20 @@ def load_network(
         raise HandposeError(
             f"{path}: weights of another network: expected the outputs {sorted(outputs)}, found {sorted(names)}"
         )
-    return Network(run, shape[1], tuple(names), path, sha256, chosen)
+    return Network(run, shape[1], tuple(names), path, sha256, used)
 
 
-def _read(path: Path) -> tuple[bytes, str]:
-    """Read a weights file and check it against the checksum beside it, if there is one."""
+def read_weights(path: Path) -> tuple[bytes, str]:
+    """Read a weights file and its SHA-256.
+
+    Raises HandposeError where it cannot be read, or where a card beside it (its name with .json) gives it another SHA-256.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise HandposeError(f"{path}: the weights cannot be read ({error.strerror})") from error
     sha256 = hashlib.sha256(content).hexdigest()
-    card = path.with_suffix(".json")
+    card = path.with_name(f"{path.with_suffix('').name.removesuffix('.weights')}.json")
     try:
         wanted = json.loads(card.read_text()).get("sha256", {}).get(path.name)
     except FileNotFoundError:
@@ -101,20 +104,24 @@ def _choose(runtime: str, device: str) -> str:
     """Decide between "openvino", "onnx" and "cuda"."""
     if runtime not in ("auto", "openvino", "onnx"):
         raise HandposeError(f"the runtime of an ONNX file is auto, openvino or onnx, not {runtime}")
-    if device == "gpu":
-        if _has_cuda():
-            return "cuda"
-        print(
-            "no CUDA GPU that ONNX Runtime can use: running on the CPU (pip install onnxruntime-gpu)", file=sys.stderr
-        )
-    if device == "auto" and runtime in ("auto", "onnx") and _has_cuda():
+    if device == "gpu" and runtime == "openvino":
+        raise HandposeError("OpenVINO runs on the CPU here: for --device gpu choose --runtime onnx or auto")
+    if device != "cpu" and runtime != "openvino" and _has_cuda():
         return "cuda"
+    if device == "gpu":
+        _say_there_is_no_gpu()
     if runtime == "auto":
         return "openvino" if find_spec("openvino") else "onnx"
     package = {"openvino": "openvino", "onnx": "onnxruntime"}[runtime]
     if not find_spec(package):
         raise HandposeError(f"--runtime {runtime} needs the package {package}: pip install {package}")
     return runtime
+
+
+@cache
+def _say_there_is_no_gpu() -> None:
+    """Say it once, however many networks are loaded."""
+    print("no CUDA GPU that ONNX Runtime can use: running on the CPU (pip install onnxruntime-gpu)", file=sys.stderr)
 
 
 def _has_cuda() -> bool:
@@ -134,7 +141,7 @@ def _has_cuda() -> bool:
     return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
-def _openvino(content: bytes, threads: int) -> tuple[Run, list, list[str]]:
+def _openvino(content: bytes) -> Loaded:
     import openvino
 
     core = openvino.Core()
@@ -142,7 +149,7 @@ def _openvino(content: bytes, threads: int) -> tuple[Run, list, list[str]]:
     (entry,) = model.inputs
     shape = [d.get_length() if d.is_static else None for d in entry.partial_shape]
     names = [output.any_name for output in model.outputs]
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     fixed = model.clone()
     fixed.reshape([1, *shape[1:]])
     request = core.compile_model(fixed, "CPU", settings).create_infer_request()
@@ -163,22 +170,21 @@ def _openvino(content: bytes, threads: int) -> tuple[Run, list, list[str]]:
         many = many or core.compile_model(model, "CPU", settings)
         return dict(zip(names, many(images).values(), strict=True))
 
-    return run, shape, names
+    return run, shape, names, "openvino"
 
 
-def _onnx_cpu(content: bytes, threads: int) -> tuple[Run, list, list[str]]:
-    return _onnx(content, ["CPUExecutionProvider"], threads)
+def _onnx_cpu(content: bytes) -> Loaded:
+    return _onnx(content, ["CPUExecutionProvider"])
 
 
-def _onnx_cuda(content: bytes, threads: int) -> tuple[Run, list, list[str]]:
-    return _onnx(content, ["CUDAExecutionProvider", "CPUExecutionProvider"], threads)
+def _onnx_cuda(content: bytes) -> Loaded:
+    return _onnx(content, ["CUDAExecutionProvider", "CPUExecutionProvider"])
 
 
-def _onnx(content: bytes, providers: list[str], threads: int) -> tuple[Run, list, list[str]]:
+def _onnx(content: bytes, providers: list[str]) -> Loaded:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
     options.log_severity_level = 3  # its warnings are about its own optimiser
     session = onnxruntime.InferenceSession(content, options, providers=providers)
     (entry,) = session.get_inputs()
@@ -187,4 +193,5 @@ def _onnx(content: bytes, providers: list[str], threads: int) -> tuple[Run, list
     def run(images: np.ndarray) -> Arrays:
         return dict(zip(names, session.run(names, {entry.name: images}), strict=True))
 
-    return run, [d if isinstance(d, int) else None for d in entry.shape], names
+    used = "cuda" if "CUDAExecutionProvider" in session.get_providers() else "onnx"  # it may fail to start
+    return run, [d if isinstance(d, int) else None for d in entry.shape], names, used

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from handpose.errors import HandposeError
+from handpose.runtime import read_weights
 
 
 class KerasNetwork:
-    """A trained network with the outputs of the ONNX contract.
+    """A trained network with the outputs of the ONNX contract. input_size: S [px]. name, sha256: of the weights file.
 
     `device` is "cpu", "gpu" or "auto" (Keras' own choice); where there is no GPU, a line on stderr says so and the CPU serves. Raises
     HandposeError where Keras is missing or the weights cannot be used.
@@ -25,7 +26,7 @@ class KerasNetwork:
                 '--runtime keras needs Keras and TensorFlow: pip install "ganerated-hands[train]"'
             ) from error
         from regnet.exporter import serving_function
-        from regnet.networks import load
+        from regnet.networks import find_weights, load
 
         if device == "gpu" and not keras.distribution.list_devices("gpu"):
             print(f"no GPU that Keras on {keras.backend.backend()} can use: running on the CPU", file=sys.stderr)
@@ -33,9 +34,10 @@ class KerasNetwork:
         self._scope = keras.device if device != "auto" else None
         self._device = f"{device}:0"
         self._to_numpy = keras.ops.convert_to_numpy
-        model, config = load(path)
+        weights = find_weights(Path(path))
+        model, config = load(weights)
         self.input_size: int = config["input_size"]
-        self.name = f"{model.name} {path}"
+        self.name, (_, self.sha256) = weights.name, read_weights(weights)
         self._function = _compiled(serving_function(model), keras.backend.backend())
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:

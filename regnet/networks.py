@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from handpose.errors import HandposeError
+from handpose.runtime import read_weights
 from handpose.training.weights import load_weights
 
 WEIGHTS_SUFFIX = ".weights.h5"
@@ -32,10 +33,11 @@ def load(path: str | Path) -> tuple[keras.Model, dict[str, Any]]:
     """Load a trained network and its configuration from a training run's folder or from FILE.weights.h5.
 
     The configuration is FILE.json beside the weights, or the folder's config.json. Raises HandposeError where something is missing
-    or does not fit together.
+    or does not fit together, or where the weights are not those of the checksum in FILE.json.
     """
     weights = find_weights(Path(path))
     config = configuration(weights)
+    read_weights(weights)
     try:
         options = (
             {"projection": config["projection"]} if config["network"] == "light" and "projection" in config else {}

@@ -13,6 +13,7 @@ from tracker_fakes import World
 
 from handpose.errors import HandposeError
 from tracker import cli, load, webcam
+from tracker.detector import Detection
 from tracker.track_file import read_tracks
 
 
@@ -75,7 +76,7 @@ def test_an_unplugged_webcam_keeps_what_was_tracked(no_hands, monkeypatch, tmp_p
 
 def test_outputs_that_cannot_be_written_are_told_before_the_work(no_hands, tmp_path, capsys):
     video = write_video(tmp_path / "v.mp4")
-    assert "does not exist" in complaint(capsys, "--video", video, "--output", tmp_path / "none" / "t.jsonl")
+    assert "no such folder" in complaint(capsys, "--video", video, "--output", tmp_path / "none" / "t.jsonl")
     (tmp_path / "t.jsonl").mkdir()
     assert "cannot be written" in complaint(capsys, "--video", video, "--output", tmp_path / "t.jsonl")
     assert "at once" in complaint(capsys, "--video", video, "--overlay", video)
@@ -111,19 +112,33 @@ def test_overlay_of_pictures_is_refused(no_hands, tmp_path, capsys):
     assert "--overlay" in complaint(capsys, "--images", tmp_path, "--overlay", tmp_path / "o.mp4")
 
 
-@pytest.mark.parametrize("size", [(32, 32), (33, 31), (7680, 4320)])
-def test_pictures_of_any_size(no_hands, tmp_path, size):
+@pytest.mark.parametrize("size", [(32, 32), (33, 31), (7680, 4320), (300, 1), (1, 300), (1, 1)])
+def test_pictures_of_any_size(tmp_path, size, monkeypatch):
+    """The networks that come along look at noise, and at a hand said to be in its middle."""
+    detector = load.load_detector(device="cpu")
+
+    def find(image):
+        middle = np.array(image.shape[1::-1]) / 2
+        return [*detector(image), Detection(middle, max(image.shape) / 3, 0.3, 0.5, 0.9)]
+
+    monkeypatch.setattr(load, "load_detector", lambda *options: find)
     folder = tmp_path / "set"
     folder.mkdir()
-    cv2.imwrite(str(folder / "a.png"), np.zeros((size[1], size[0]), np.uint8))
+    noise = np.random.default_rng(0).integers(0, 256, 9973, dtype=np.uint8)
+    cv2.imwrite(str(folder / "a.png"), np.resize(noise, (size[1], size[0])))
     assert cli.main(["--images", str(folder), "--output", str(tmp_path / "t.jsonl")]) == 0
-    assert read_tracks(tmp_path / "t.jsonl")[1][0]["size_px"] == list(size)
+    (row,) = read_tracks(tmp_path / "t.jsonl")[1]
+    assert row["size_px"] == list(size)
 
 
 def test_cameras_that_are_none(no_hands, tmp_path, capsys):
     video, camera = write_video(tmp_path / "v.mp4"), tmp_path / "camera.json"
     assert "camera.json" in complaint(capsys, "--video", video, "--camera", camera)
-    for content in ("", "[]", '{"fx": 1}', '{"fx": -1, "fy": 1, "cx": 0, "cy": 0, "size_px": [64, 48]}'):
+    focal = '{"fx": 60, "fy": 60, "cx": 31.5, "cy": 23.5, "size_px": '
+    sizes = ('["a", "b"]', "[NaN, 2]", "[Infinity, 2]", "[0, 0]", "[64, -48]", "[64]", "64", "null")
+    no_focal = '{"fx": -1, "fy": 1, "cx": 0, "cy": 0, "size_px": [64, 48]}'
+    folded, absurd = (f'{focal}[64, 48], "distortion": [{k1}, 0, 0, 0]}}' for k1 in ("-2", "1e300"))
+    for content in ("", "[]", '{"fx": 1}', no_focal, folded, absurd, *(f"{focal}{size}}}" for size in sizes)):
         camera.write_text(content)
         assert "camera.json" in complaint(capsys, "--video", video, "--camera", camera)
     camera.write_text('{"fx": 60, "fy": 60, "cx": 31.5, "cy": 63.5, "size_px": [64, 128]}')

@@ -7,12 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from handpose import camera as camera_module
 from handpose.camera import Camera
 from handpose.crop import MARGIN, Crop, look_at
 from handpose.errors import HandposeError
 from handpose.heatmap import cells_from_px, decode_heatmaps, gaussian_heatmaps, px_from_cells
+from handpose.lens import lens_of, plane_of
 
-DISTORTIONS = [(), (0.1, -0.05, 0.001, 0.002), (-0.2, 0.05, 0.0, 0.0, 0.01)]
+PINCUSHION = (0.5, 0.5, 0.01, -0.01)
+DISTORTIONS = [(), (0.1, -0.05, 0.001, 0.002), (-0.2, 0.05, 0.0, 0.0, 0.01), PINCUSHION]
+NO_SIZES = (["a", "b"], [float("nan"), 2], [float("inf"), 2], [0, 0], [64, -48], [64], 64, None)
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -28,6 +32,37 @@ def test_project_undoes_unproject(seed, distortion, shape):
     pixels = rng.uniform((0, 0), (640, 480), shape + (2,))
     points = camera.unproject(pixels, rng.uniform(100, 2000, shape))
     np.testing.assert_allclose(camera.project(points), pixels, atol=1e-6)
+
+
+@pytest.mark.parametrize("distortion", [PINCUSHION, (-0.3, 0.1, 0.0, 0.0), (-0.28, 0.1, 0.001, -0.002, -0.005)])
+def test_every_pixel_of_a_strong_lens_comes_back(distortion):
+    camera = Camera(400.0, 400.0, 319.5, 239.5, (640, 480), distortion)
+    pixels = np.stack(np.meshgrid(np.arange(0.0, 640, 9), np.arange(0.0, 480, 9)), -1)
+    np.testing.assert_allclose(camera.project(camera.rays(pixels)), pixels, atol=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds, st.sampled_from(DISTORTIONS))
+def test_slopes_of_a_lens_are_its_differences(seed, distortion):
+    plane, step = np.random.default_rng(seed).uniform(-0.8, 0.8, (5, 2)), 1e-6 * np.eye(2)
+    by_x, by_y = (
+        (camera_module._distort(plane + one, distortion) - camera_module._distort(plane - one, distortion)) / 2e-6
+        for one in step
+    )
+    slopes = camera_module._slopes(plane, distortion)
+    np.testing.assert_allclose(slopes, np.stack([by_x[:, 0], by_x[:, 1], by_y[:, 1]], -1), atol=1e-8)
+    np.testing.assert_allclose(by_y[:, 0], by_x[:, 1], atol=1e-8)
+
+
+def test_pixels_that_a_lens_leaves_without_a_ray_are_no_numbers(tmp_path):
+    camera = Camera(500.0, 500.0, 319.5, 239.5, (640, 480), (-0.4, 0.0, 0.0, 0.0))
+    corner, middle = np.array([[0.0, 0.0], [319.5, 100.0]])
+    assert np.isnan(camera.rays(corner)[:2]).all() and np.isnan(plane_of(corner[None], lens_of(camera))).all()
+    np.testing.assert_allclose(camera.project(camera.rays(middle)), middle, atol=1e-9)
+    path = tmp_path / "camera.json"
+    path.write_text(json.dumps(camera.to_dict()))
+    with pytest.raises(HandposeError, match=r"camera.json: .* folds .* calibrate"):
+        Camera.from_file(path)
 
 
 def test_field_of_view_reaches_the_borders():
@@ -54,6 +89,7 @@ def test_camera_file_round_trip_and_errors(tmp_path):
         '{"fx": 1}',
         json.dumps(camera.to_dict() | {"fx": -1}),
         json.dumps(camera.to_dict() | {"cx": None}),
+        *(json.dumps(camera.to_dict() | {"size_px": size}) for size in NO_SIZES),
     ):
         path.write_text(content)
         with pytest.raises(HandposeError, match="camera.json"):

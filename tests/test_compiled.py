@@ -22,7 +22,7 @@ from tracker.aim import box_of, steadied
 from tracker.filters import OneEuro, PoseFilter
 
 SKELETON = Skeleton.default("left")
-LENSES = [(), (0.1, -0.05, 0.001, 0.002), (-0.2, 0.05, 0.0, 0.0, 0.01)]
+LENSES = [(), (0.1, -0.05, 0.001, 0.002), (-0.2, 0.05, 0.0, 0.0, 0.01), (0.5, 0.5, 0.01, -0.01)]
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 
 

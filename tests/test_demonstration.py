@@ -85,4 +85,5 @@ def test_the_report_counts_millimetres(truth):
     assert "MPJPE 4.000 mm (absolute" in text
     assert "MPJPE 0.000 mm (M0 aligned" in text
     assert "2D error 0.00 px" in text
+    assert "acceleration error 0.000 mm/s^2 (absolute; 21 joints; n=2)" in report([row(i, 3.0) for i in range(4)])
     assert "no hand found in 1 frames" in report([{"frame": 0, "hands": []}])

@@ -17,6 +17,7 @@ from regnet.keras_predictor import KerasNetwork
 from regnet.labelled import labelled_windows
 from regnet.networks import build, load
 from regnet.predictor import DEFAULT_WEIGHTS, Predictor
+from tracker.load import weights_in_words
 
 CONTRACT = {
     "features": (432,),
@@ -133,8 +134,18 @@ def test_keras_runtime_finds_the_keras_weights_beside_the_exported_ones(run, exp
     beside = Predictor.from_file(exported, runtime="keras", device="gpu")
     first = Predictor.from_file(exported.with_suffix(".weights.h5"), runtime="keras")
     np.testing.assert_allclose(beside.network(windows)["joints_rel"], first.network(windows)["joints_rel"], atol=1e-5)
+    digest = hashlib.sha256(exported.with_suffix(".weights.h5").read_bytes()).hexdigest()
+    assert weights_in_words(beside) == f"light.weights.h5 sha256:{digest}"
     if not keras.distribution.list_devices("gpu"):
         assert capsys.readouterr().err.count("no GPU that Keras") == 1
+
+
+def test_keras_weights_that_were_altered_are_refused(exported, tmp_path):
+    card = json.loads(exported.with_suffix(".json").read_text())
+    (tmp_path / "light.json").write_text(json.dumps(card))
+    (tmp_path / "light.weights.h5").write_bytes(exported.with_suffix(".weights.h5").read_bytes() + b"\0")
+    with pytest.raises(HandposeError, match=r"light.weights.h5: the weights were altered: expected SHA-256"):
+        Predictor.from_file(tmp_path / "light.onnx", runtime="keras")
 
 
 def test_every_format_agrees_with_keras_on_photographs_and_is_timed(shared_data, tmp_path, capsys, monkeypatch):

@@ -114,7 +114,19 @@ def test_acceleration_error_of_a_parabola():
     time_s = np.arange(20) / 30
     truth = np.zeros((20, 21, 3))
     predicted = truth + 0.5 * 800 * time_s[:, None, None] ** 2 * np.array([1.0, 0, 0])
-    assert metrics.acceleration_error(predicted, truth, 30) == pytest.approx(800)
+    score = metrics.acceleration_error(predicted, truth, 30)
+    assert score.value == pytest.approx(800)
+    assert str(score) == "acceleration error 800.000 mm/s^2 (absolute; 21 joints; n=18)"
+
+
+def test_acceleration_is_counted_where_three_frames_in_a_row_show_the_hand():
+    truth = np.random.default_rng(0).normal(0, 40, (12, 21, 3))
+    predicted = truth + 0.5 * 9 * np.arange(12)[:, None, None] ** 2 * np.array([0, 1.0, 0])
+    predicted[[2, 7]] = np.nan
+    score = metrics.acceleration_error(predicted, truth, 1)
+    assert (score.value, score.n) == (pytest.approx(9), 4)
+    nowhere = metrics.acceleration_error(predicted[:3], truth[:3], 1)
+    assert np.isnan(nowhere.value) and nowhere.n == 0
 
 
 def test_a_score_prints_what_it_means():

@@ -5,6 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 from tests_data import write_photo_set
 
 from handpose.data import photos
@@ -106,6 +107,30 @@ def test_unreadable_pictures_are_named(tmp_path):
     for name in ("torn.jpg", "text.png", "none.png"):
         with pytest.raises(HandposeError, match=name):
             read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize(("place", "value"), [(29, 0), (31, 1)])
+def test_a_damaged_exif_costs_no_more_than_itself(tmp_path, place, value):
+    """The rotation is still readable; the tag after it, of a type or a count that it cannot have, makes Pillow fail."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.XResolution] = 6, 72
+    whole = exif.tobytes()
+    Image.new("RGB", (8, 6), (250, 0, 0)).save(tmp_path / "a.jpg", exif=whole)
+    damaged = bytearray(whole)
+    damaged[place] = value
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes().replace(whole, damaged))
+    image = read_image(tmp_path / "a.jpg")
+    assert image.shape == (8, 6, 3) and (image[..., 0] > 240).all()
+
+
+def test_an_error_of_any_kind_is_told_of_the_file(tmp_path, monkeypatch):
+    def fail(*options):
+        raise ZeroDivisionError("float division by zero")
+
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image.Image, "convert", fail)
+    with pytest.raises(HandposeError, match=r"a.png: not a readable picture \(float division by zero\)"):
+        read_image(tmp_path / "a.png")
 
 
 def test_real_sets_have_their_published_counts(shared_data):

@@ -64,16 +64,57 @@ def test_a_hidden_hand_is_predicted_then_lost_and_comes_back_as_the_same():
     np.testing.assert_allclose(carried.joints_px, CAMERA.project(carried.joints_mm), atol=1e-6)
 
 
-def test_a_sure_answer_that_places_no_hand_is_no_sight():
-    class Broken(World):
-        def __call__(self, image, crops, sides):
-            answers = super().__call__(image, crops, sides)
-            if self.crops_fed[-1][0] in (20, 21):
-                return [replace(answer, joints_rel=np.full((21, 3), np.nan)) for answer in answers]
-            return answers
+class Placeless(World):
+    """In the frames `broken`, RegNet is sure of a hand, but its joints place none."""
 
-    states = [hands[0].state for hands in tracked(Broken([Hand("left", moving_hand)]), range(24))]
+    broken: tuple[int, ...] = ()
+
+    def __call__(self, image, crops, sides):
+        answers = super().__call__(image, crops, sides)
+        if self.crops_fed[-1][0] in self.broken:
+            return [replace(answer, joints_rel=np.full((21, 3), np.nan)) for answer in answers]
+        return answers
+
+
+def test_a_sure_answer_that_places_no_hand_is_no_sight():
+    world = Placeless([Hand("left", moving_hand)])
+    world.broken = (20, 21)
+    states = [hands[0].state for hands in tracked(world, range(24))]
     assert states == [State.TRACKED] * 20 + [State.PREDICTED] * 2 + [State.TRACKED] * 2
+
+
+def test_a_hand_is_not_begun_by_an_answer_that_places_none():
+    world = Placeless([Hand("left", moving_hand)])
+    world.broken = (0, 1, 2)
+    tracker = HandTracker(CAMERA, 1, predictor=world, detector=world.detector)
+    assert tracker.picture(world.frame(0)) == []
+    assert [len(tracker(world.frame(i), i / FPS)) for i in range(3)] == [0] * 3
+    (hand,) = tracker(world.frame(3), 3 / FPS)
+    assert (hand.id, hand.state) == (1, State.TRACKED)
+    assert np.linalg.norm(hand.joints_mm - world.hands[0].joints_mm(3), axis=-1).mean() < 3
+
+
+def test_a_side_that_turns_and_a_hand_that_returns_begin_with_an_answer_that_places_them():
+    """Until then the hand goes on as it was, or stays away; a hand nobody saw is never shown."""
+    world = Placeless([Hand("right", lambda i: moving_hand(i, 0, 30), seems_left=lambda i: 0.85 if i < 2 else 0.1)])
+    turned = next(i for i, (hand,) in enumerate(tracked(world, range(12))) if hand.side == "right")
+    world.broken = (turned,)
+    for i, (hand,) in enumerate(tracked(world, range(turned + 4))):
+        assert hand.side == ("right" if i > turned else "left")
+        assert np.linalg.norm(hand.joints_mm[0] - world.hands[0].joints_mm(i)[0]) < 60
+    world = Placeless([Hand("left", moving_hand)], hidden=set(range(10, 40)))
+    world.broken = (40, 41)
+    results = tracked(world, range(44))
+    assert [len(hands) for hands in results[38:]] == [0] * 4 + [1] * 2
+    assert {hand.id for hands in results for hand in hands} == {1}
+
+
+def test_a_time_that_goes_back_begins_anew():
+    world = World([Hand("left", lambda i: moving_hand(i, speed_mm_s=120))])
+    tracker = HandTracker(CAMERA, 1, predictor=world, detector=world.detector)
+    first, second = ([tracker(world.frame(i), i / FPS)[0] for i in range(40)] for _ in range(2))
+    for once, again in zip(first, second, strict=True):
+        np.testing.assert_array_equal(once.joints_mm, again.joints_mm)
 
 
 def test_a_hand_that_returns_much_later_is_a_new_one():

@@ -5,8 +5,10 @@ import json
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
+from handpose import runtime
 from handpose.errors import HandposeError
 from handpose.runtime import load_network
 
@@ -33,12 +35,11 @@ def small_network(path, channels=3):
     return path
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize("threads", [None, 1])
+@pytest.mark.parametrize("kind", RUNTIMES)
 @pytest.mark.parametrize("n", [1, 2, 5])
-def test_outputs_by_name_for_any_number_of_pictures(tmp_path, runtime, threads, n):
-    network = load_network(small_network(tmp_path / "n.onnx"), runtime, "cpu", threads=threads)
-    assert (network.input_size, network.name, network.runtime) == (SIZE, "n.onnx", runtime)
+def test_outputs_by_name_for_any_number_of_pictures(tmp_path, kind, n):
+    network = load_network(small_network(tmp_path / "n.onnx"), kind, "cpu")
+    assert (network.input_size, network.name, network.runtime) == (SIZE, "n.onnx", kind)
     images = np.random.default_rng(n).integers(0, 256, (n, SIZE, SIZE, 3), dtype=np.uint8)
     outputs = network(images[:, :, ::-1])
     assert set(outputs) == {"maps", "means"}
@@ -64,11 +65,22 @@ def test_checksum_beside_the_weights_must_fit(tmp_path):
         load_network(path, "onnx", "cpu")
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-def test_what_is_no_network_is_refused_in_one_line(tmp_path, runtime):
+def test_keras_weights_share_the_card_of_the_exported_ones(tmp_path):
+    path = tmp_path / "n.weights.h5"
+    path.write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    (tmp_path / "n.json").write_text(json.dumps({"sha256": {path.name: digest}}))
+    assert runtime.read_weights(path) == (b"weights", digest)
+    path.write_bytes(b"others")
+    with pytest.raises(HandposeError, match=rf"n.weights.h5: the weights were altered: expected SHA-256 {digest[:12]}"):
+        runtime.read_weights(path)
+
+
+@pytest.mark.parametrize("kind", RUNTIMES)
+def test_what_is_no_network_is_refused_in_one_line(tmp_path, kind):
     def message(path, **options):
         with pytest.raises(HandposeError) as caught:
-            load_network(path, runtime, "cpu", **options)
+            load_network(path, kind, "cpu", **options)
         assert "\n" not in str(caught.value) and path.name in str(caught.value)
         return str(caught.value)
 
@@ -83,7 +95,21 @@ def test_unknown_runtime_and_missing_gpu(tmp_path, capsys, monkeypatch):
     path = small_network(tmp_path / "n.onnx")
     with pytest.raises(HandposeError, match="auto, openvino or onnx"):
         load_network(path, "tpu", "cpu")
-    monkeypatch.setattr("handpose.runtime._has_cuda", lambda: False)
-    network = load_network(path, "auto", "gpu")
+    with pytest.raises(HandposeError, match="OpenVINO runs on the CPU here: for --device gpu choose"):
+        load_network(path, "openvino", "gpu")
+    monkeypatch.setattr(runtime, "_has_cuda", lambda: False)
+    runtime._say_there_is_no_gpu.cache_clear()
+    networks = [load_network(path, "auto", "gpu") for _ in range(2)]
     assert capsys.readouterr().err.count("\n") == 1
-    assert network.runtime in RUNTIMES
+    assert all(network.runtime in RUNTIMES for network in networks)
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider 'CUDAExecutionProvider' is not in available:UserWarning")
+def test_a_cuda_that_does_not_start_is_not_called_one(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(runtime, "_has_cuda", lambda: True)
+    runtime._say_there_is_no_gpu.cache_clear()
+    network = load_network(small_network(tmp_path / "n.onnx"), "auto", "auto")
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("CUDA may well start here")
+    assert network.runtime == "onnx"
+    assert "running on the CPU" in capsys.readouterr().err

@@ -53,6 +53,18 @@ def test_the_parts_cover_the_frame_and_small_frames_have_none():
     assert n_parts(np.zeros((192, 192, 3), np.uint8)) == 0
 
 
+@pytest.mark.parametrize("shape", [(1, 300, 3), (300, 1, 3)])
+def test_a_frame_of_one_row_has_parts_of_one(shape):
+    seen = []
+
+    def watch(image):
+        seen.append(image.shape)
+        return []
+
+    look_everywhere(np.zeros(shape, np.uint8), watch)
+    assert len(seen) == 10 and all(min(part[:2]) == 1 for part in seen)
+
+
 def test_a_hand_as_large_as_a_part_is_left_to_the_whole_frame():
     def large(image):
         return [Detection(np.array([50.0, 50.0]), 0.8 * min(image.shape[:2]), 0.0, 0.5, 0.9)]

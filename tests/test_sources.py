@@ -1,5 +1,6 @@
 """Frames from videos, folders and webcams, whole or damaged."""
 
+import struct
 import threading
 import time
 from pathlib import Path
@@ -16,11 +17,11 @@ from tracker.webcam import WebcamSource
 SIZE = (64, 48)
 
 
-def write_video(path: Path, count: int = 12, fps: float = 25.0) -> Path:
+def write_video(path: Path, count: int = 12, fps: float = 25.0, codec: str = "mp4v") -> Path:
     """A video whose frames grow brighter one by one."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, SIZE)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, SIZE)
     for i in range(count):
-        writer.write(np.full((SIZE[1], SIZE[0], 3), 15 * i, np.uint8))
+        writer.write(np.full((SIZE[1], SIZE[0], 3), 15 * i % 256, np.uint8))
     writer.release()
     return path
 
@@ -66,6 +67,54 @@ def test_a_truncated_video_is_read_as_far_as_it_goes(shared_data, tmp_path):
         count = sum(1 for _ in source)
     assert 5 < count < 200
     assert source.note == f"{tmp_path / 'cut.mp4'}: cut short: {count} of 493 frames could be read"
+
+
+def write_matroska_with_a_gap(path: Path) -> Path:
+    """40 frames of 40 ms, the last 22 of which come 9 s late: the times of clusters and the length are rewritten."""
+    content = write_video(path, 40, codec="MJPG").read_bytes()
+    for cluster_ms in (720, 1440):
+        own, late = (b"\xe7\x82" + ms.to_bytes(2, "big") for ms in (cluster_ms, cluster_ms + 9000))
+        assert content.count(own) == 1
+        content = content.replace(own, late)
+    own, late = (b"\x44\x89\x88" + struct.pack(">d", ms) for ms in (1600, 10600))
+    assert content.count(own) == 1
+    path.write_bytes(content.replace(own, late))
+    return path
+
+
+def test_a_long_gap_is_kept_and_is_not_taken_for_an_early_end(tmp_path):
+    """How many frames a .mkv or .webm holds is guessed from its length."""
+    with VideoSource(write_matroska_with_a_gap(tmp_path / "v.mkv")) as source:
+        frames = list(source)
+    assert source.count > 200
+    assert source.note == ""
+    expected = np.arange(40) * 0.04 + 9 * (np.arange(40) >= 18)
+    np.testing.assert_allclose([frame.time_s for frame in frames], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("codec", "name"), [("MJPG", "v.mkv"), ("VP80", "v.webm")])
+def test_files_that_only_tell_their_length_are_whole_or_cut_short(tmp_path, codec, name):
+    whole = write_video(tmp_path / name, 50, codec=codec)
+    with VideoSource(whole) as source:
+        assert len(list(source)) == 50
+    assert source.note == ""
+    content = whole.read_bytes()
+    (tmp_path / f"cut_{name}").write_bytes(content[: len(content) // 2])
+    with VideoSource(tmp_path / f"cut_{name}") as source:
+        count = len(list(source))
+    assert source.note.endswith(f"cut short: {count} of 50 frames could be read")
+
+
+def test_a_rate_that_only_counts_milliseconds_is_none(tmp_path):
+    """Browsers record like that."""
+    content = write_video(tmp_path / "v.mkv", 50, codec="MJPG").read_bytes()
+    own, browser = (b"\x23\xe3\x83\x84" + ns.to_bytes(4, "big") for ns in (40_000_000, 1_000_000))
+    assert content.count(own) == 1
+    (tmp_path / "v.mkv").write_bytes(content.replace(own, browser))
+    with VideoSource(tmp_path / "v.mkv") as source:
+        frames = list(source)
+    assert (source.fps, source.count, source.note) == (30, 60, "")
+    np.testing.assert_allclose([frame.time_s for frame in frames], np.arange(50) / 25, atol=1e-3)
 
 
 def test_the_whole_clip_has_no_note(tmp_path):
@@ -179,6 +228,7 @@ def test_a_webcam_gives_the_newest_frame_and_says_when_it_is_gone():
     numbers, times = np.array(seen).T
     assert (np.diff(numbers) > 0).all()
     assert (np.diff(times) > 0).all()
+    assert numbers[0] > 1  # the first was taken when the webcam was opened, before anything was loaded
     assert numbers[-1] == 200
     assert len(numbers) < 40  # no queue
     assert camera.released

@@ -110,6 +110,8 @@ def test_npz_has_an_entry_per_hand_and_frame(tmp_path):
         assert json.loads(str(data["header"]))["source"] == "clip.mp4"
         assert int(data["n_frames"]) == 3
         np.testing.assert_array_equal(data["frame"], [0, 2, 2])
+        np.testing.assert_allclose(data["time_s"], [0, 2 / 30, 2 / 30], atol=1e-6)
+        np.testing.assert_allclose(data["frame_time_s"], [0, 1 / 30, 2 / 30], atol=1e-6)
         np.testing.assert_array_equal(data["side"], ["left", "left", "right"])
         np.testing.assert_allclose(data["joints_mm"][2], hands[2][1].joints_mm, atol=0.006)
         assert data["sigma_mm"].shape == (3, 21, 2)
@@ -133,6 +135,9 @@ def test_rows_of_pictures(tmp_path):
         writer.close()
     assert read_tracks(tmp_path / "t.jsonl")[1][0]["image"] == "a.jpg"
     assert "a.jpg" in (tmp_path / "t.csv").read_text()
+    with np.load(tmp_path / "t.npz") as data:
+        assert data["frame_image"].tolist() == ["a.jpg"]
+        assert np.isnan(data["frame_time_s"]).all()
 
 
 def test_paths_that_cannot_be_written_are_told(tmp_path):

@@ -1,5 +1,6 @@
 """The command `tracker` from its options to its files, with networks that know the truth."""
 
+import json
 import subprocess
 import sys
 import time
@@ -55,8 +56,6 @@ def video(tmp_path):
 
 @pytest.fixture
 def camera_file(tmp_path):
-    import json
-
     (tmp_path / "camera.json").write_text(json.dumps(CAMERA.to_dict()))
     return tmp_path / "camera.json"
 
@@ -144,14 +143,27 @@ def test_control_c_keeps_what_was_written(world, video, tmp_path, capsys, monkey
 
 
 def test_a_mirrored_feed_is_written_turned_back(world, video, tmp_path):
-    flip = [read_tracks_of(world, video, tmp_path, *extra) for extra in ((), ("--mirrored",))]
-    assert "mirrored" not in flip[0]
-    assert flip[1]["mirrored"] is True
+    run("--video", video, "--output", tmp_path / "t.jsonl")
+    assert "mirrored" not in read_tracks(tmp_path / "t.jsonl")[0]
+    run("--video", video, "--mirrored", "--output", tmp_path / "t.jsonl", "--overlay", tmp_path / "o.mp4")
+    assert read_tracks(tmp_path / "t.jsonl")[0]["mirrored"] is True
+    overlay, original = (cv2.VideoCapture(str(path)) for path in (tmp_path / "o.mp4", video))
+    for _ in range(COUNT):
+        drawn, seen = overlay.read()[1].astype(float), original.read()[1].astype(float)
+        lit = seen[:, ::-1].max(-1) > 150
+        np.testing.assert_allclose(np.median(drawn[lit], 0), np.median(seen[:, ::-1][lit], 0), atol=8)
+        np.testing.assert_allclose(np.median(drawn[~lit], 0), 40, atol=8)
 
 
-def read_tracks_of(world, video, folder, *extra):
-    assert run("--video", video, "--output", folder / "t.jsonl", *extra) == 0
-    return read_tracks(folder / "t.jsonl")[0]
+@pytest.mark.parametrize(
+    ("hand", "scale"),
+    [(None, "default"), ({"scale_mm": 90}, "given"), ({"bone_lengths_mm": [0] + [30] * 20}, "calibrated")],
+)
+def test_the_header_says_where_the_size_of_the_hand_comes_from(world, video, tmp_path, hand, scale):
+    (tmp_path / "hand.json").write_text(json.dumps(hand))
+    option = ["--hand", tmp_path / "hand.json"] if hand else []
+    assert run("--video", video, "--output", tmp_path / "t.jsonl", *option) == 0
+    assert read_tracks(tmp_path / "t.jsonl")[0]["hand_scale"] == scale
 
 
 @pytest.mark.parametrize(
@@ -159,7 +171,7 @@ def read_tracks_of(world, video, folder, *extra):
     [
         (), ("--video",), ("--video", "a", "--webcam"), ("--demo", "--hands", "0"), ("--demo", "--hands", "two"),
         ("--demo", "--output", "t.xml"), ("--demo", "--overlay", "o.avi"), ("--demo", "--fov", "0"), ("--demo", "--nonsense"),
-        ("--demo", "--camera", "c.json", "--fov", "60"), ("--webcam", "x"),
+        ("--webcam", "--camera", "c.json", "--fov", "60"), ("--webcam", "x"), ("--demo", "--fov", "90"), ("--demo", "--camera", "c.json"),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_exit_code_two(arguments, capsys):

@@ -1,4 +1,6 @@
-"""The window: its keys, and machines without a display or without windows in OpenCV."""
+"""The window: its keys, and machines where none can be opened."""
+
+import sys
 
 import cv2
 import numpy as np
@@ -16,7 +18,7 @@ class Screen:
 
     def __init__(self, monkeypatch, keys="", visible=1.0):
         self.shown, self.keys, self.destroyed = [], [ord(key) for key in keys], False
-        monkeypatch.setattr(viewer, "_has_display", lambda: True)
+        monkeypatch.setattr(viewer, "_can_open_windows", lambda: True)
         monkeypatch.setattr(cv2, "imshow", lambda title, image: self.shown.append(image))
         monkeypatch.setattr(cv2, "waitKey", lambda ms: self.keys.pop(0) if self.keys else -1)
         monkeypatch.setattr(cv2, "getWindowProperty", lambda title, what: visible)
@@ -39,6 +41,17 @@ def test_closing_by_the_mouse_ends_too(monkeypatch):
     assert not WindowViewer().show(IMAGE, [], {})
 
 
+def test_a_window_that_cannot_be_asked_any_more_was_closed(monkeypatch):
+    """Qt takes everything away with its last window, and OpenCV raises."""
+    Screen(monkeypatch)
+
+    def gone(*_):
+        raise cv2.error("NULL guiReceiver")
+
+    monkeypatch.setattr(cv2, "getWindowProperty", gone)
+    assert not WindowViewer().show(IMAGE, [], {})
+
+
 def test_m_mirrors_the_picture_but_not_the_words(monkeypatch):
     screen = Screen(monkeypatch, "m")
     window = WindowViewer()
@@ -52,29 +65,28 @@ def test_m_mirrors_the_picture_but_not_the_words(monkeypatch):
     assert mirrored[:25, 40:].any()
 
 
-def test_without_a_display_a_line_says_so_and_tracking_goes_on(monkeypatch, capsys):
-    monkeypatch.setattr(viewer.sys, "platform", "linux")
-    monkeypatch.delenv("DISPLAY", raising=False)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere no variable takes the display away")
+@pytest.mark.parametrize("display", [None, ":77"])
+def test_a_display_that_is_missing_or_dead_is_told_in_a_line_and_tracking_goes_on(monkeypatch, capfd, display):
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    if display:
+        monkeypatch.setenv("DISPLAY", display)
     monkeypatch.setattr(cv2, "imshow", lambda *_: pytest.fail("a window was opened"))
     window = WindowViewer()
     assert window.show(IMAGE, [], {})
     assert window.show(IMAGE, [], {})
     window.close()
-    assert capsys.readouterr().err.strip().splitlines() == [
-        "tracker: there is no display: tracking goes on without a window"
-    ]
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("tracker: no window can be opened (no display, ")
 
 
-def test_opencv_without_windows_is_told_once(monkeypatch, capsys):
-    Screen(monkeypatch)
+def test_a_display_that_never_answers_is_none(monkeypatch):
+    monkeypatch.setattr(viewer, "_PROBE", "import time; time.sleep(60)")
+    monkeypatch.setattr(viewer, "_PROBE_S", 0.1)
+    assert not viewer._can_open_windows()
 
-    def missing(*_):
-        raise cv2.error("The function is not implemented")
 
-    monkeypatch.setattr(cv2, "imshow", missing)
-    window = WindowViewer()
-    assert window.show(IMAGE, [], {})
-    assert window.show(IMAGE, [], {})
-    window.close()
-    assert capsys.readouterr().err.count("cannot open windows") == 1
+def test_a_display_that_answers_is_used(monkeypatch):
+    monkeypatch.setattr(viewer, "_PROBE", "")
+    assert viewer._can_open_windows()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from handpose.command import what_to_install
 from handpose.errors import HandposeError
 
 _SUFFIXES = (".jsonl", ".csv", ".npz")
@@ -18,15 +20,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if arguments[:1] == ["train-detector"]:
             return _train_detector(arguments[1:])
-        return _track(_parser().parse_args(arguments))
+        return _track(_options(arguments))
     except HandposeError as error:
         print(f"tracker: {error}", file=sys.stderr)
     except ImportError as error:
-        print(f"tracker: {_missing(error)}", file=sys.stderr)
+        print(f"tracker: {what_to_install(error)}", file=sys.stderr)
     except KeyboardInterrupt:
         print("tracker: stopped", file=sys.stderr)
         return 0
     return 1
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    if args.demo and (args.camera or args.fov):
+        parser.error("--demo has a camera of its own, which its truth needs: leave --camera and --fov away")
+    return args
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,7 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     camera.add_argument(
         "--fov", type=_degrees, metavar="DEG", help="horizontal field of view (default: 60 across the longer side)"
     )
-    parser.add_argument("--hand", type=Path, metavar="hand.json", help="the size of your hand")
+    parser.add_argument(
+        "--hand", type=Path, metavar="hand.json", help="the size of your hand: scale_mm or bone_lengths_mm"
+    )
     parser.add_argument("--runtime", choices=("auto", "openvino", "onnx", "keras"), default="auto")
     parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
     parser.add_argument(
@@ -68,7 +80,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _track(args: argparse.Namespace) -> int:
-    from tracker.session import prepare_outputs, run_session
+    from handpose.outputs import prepare_outputs
+    from tracker.session import run_session
 
     source = _source(args)
     tracked = args.video if args.video is not None else None
@@ -77,7 +90,7 @@ def _track(args: argparse.Namespace) -> int:
         raise HandposeError("--overlay makes a video of a video: it goes with --video, --webcam or --demo")
     if tracked is not None and any(path.resolve() == tracked.resolve() for path in written):
         raise HandposeError(f"{tracked}: cannot be tracked and written at once")
-    prepare_outputs(written)
+    prepare_outputs("tracker", written)
     tracker, outputs = _tracker(args, source)
     summary = run_session(source, tracker, outputs, keep_rows=args.demo)
     if args.demo:
@@ -120,7 +133,7 @@ def _tracker(args: argparse.Namespace, source):
     from tracker.session import Outputs
     from tracker.viewer import WindowViewer
 
-    camera, origin = None, "default"
+    camera, origin = None, "fov" if args.fov else "default"
     if args.camera is not None:
         camera, origin = Camera.from_file(args.camera), "given"
     elif args.demo:
@@ -138,8 +151,14 @@ def _tracker(args: argparse.Namespace, source):
     )
     viewer = args.viewer or ("window" if args.webcam is not None else "none")
     window = WindowViewer(mirror=args.webcam is not None) if viewer == "window" else None
-    origin = "fov" if args.fov else origin
-    return tracker, Outputs(args.output, args.overlay, window, origin, "calibrated" if args.hand else "default")
+    return tracker, Outputs(args.output, args.overlay, window, origin, _hand_scale(args.hand))
+
+
+def _hand_scale(path: Path | None) -> str:
+    """Say where the size of the hand comes from: bones measured one by one, one length given, or nothing."""
+    if path is None:
+        return "default"
+    return "calibrated" if json.loads(path.read_text()).get("bone_lengths_mm") else "given"
 
 
 def _train_detector(arguments: list[str]) -> int:
@@ -177,9 +196,3 @@ def _degrees(text: str) -> float:
     if not 1 <= value <= 175:
         raise argparse.ArgumentTypeError("a field of view is between 1 and 175 degrees")
     return value
-
-
-def _missing(error: ImportError) -> str:
-    if "libGL" in str(error):
-        return "OpenCV needs libGL, which is not here: pip uninstall opencv-python, then pip install opencv-python-headless"
-    return f"a package cannot be loaded ({error}): install the project with pip again"

@@ -15,7 +15,7 @@ from tracker.sources import VideoSource
 from tracker.track_file import Row
 
 _FOLDER = Path(__file__).parent / "demo"
-_CLIP, _TRUTH = _FOLDER / "hand.mp4", _FOLDER / "truth.npz"
+_CLIP, _TRUTH, _FPS = _FOLDER / "hand.mp4", _FOLDER / "truth.npz", 30.0
 
 
 def demo_clip() -> VideoSource:
@@ -48,6 +48,9 @@ def report(rows: Sequence[Row]) -> str:
         f"demo: {metrics.mpjpe(predicted, wanted, name)}"
         for name in ("absolute", "M0 aligned", "aligned by a similarity")
     ]
+    track = np.full(truth["joints_mm"].shape, np.nan)
+    track[frames] = predicted
+    lines.append(f"demo: {metrics.acceleration_error(track, truth['joints_mm'], _FPS)}")
     return "\n".join([*lines, f"demo: 2D error {pixels.mean():.2f} px"])
 
 

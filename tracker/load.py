@@ -58,6 +58,6 @@ def load_hand(path: str | Path) -> Skeleton:
 
 
 def weights_in_words(*parts: object) -> str:
-    """Name the weights behind predictor and detector with the beginning of their checksums."""
+    """Name the weights behind predictor and detector with their checksums."""
     networks: list[Any] = [getattr(part, "network", None) for part in parts]
     return ", ".join(f"{net.name} sha256:{net.sha256}" for net in networks if getattr(net, "sha256", "")) or "none"

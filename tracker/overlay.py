@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tracker.hand import State, TrackedHand
 from tracker.sources import quiet_opencv
 
 _TEXT_COLOUR, _TEXT_SHADE = (255, 255, 255), (20, 20, 20)
+_LONGEST_STILL_S = 60.0  # nobody watches a longer gap between two frames
+_RESERVE_BYTES = 8 << 20  # what the index at a file's end may take, and the tracks beside it
 
 
 def draw_hands(image: np.ndarray, hands: Sequence[TrackedHand]) -> np.ndarray:
@@ -38,10 +41,13 @@ def write_text(image: np.ndarray, text: str, place_px: np.ndarray) -> None:
 
 
 class OverlayWriter:
-    """Writes an .mp4 of `size_px` (w, h) frames. Raises HandposeError where it cannot be written."""
+    """Writes an .mp4 of `size_px` (w, h) frames, each where its time belongs. Raises HandposeError where it cannot be written."""
 
     def __init__(self, path: str | Path, fps: float, size_px: tuple[int, int]):
+        self._path, self._fps = Path(path), fps
         self._even = (size_px[0] // 2 * 2, size_px[1] // 2 * 2)  # codecs take even sides only
+        self._count, self._length_s, self._last_s = 0, 0.0, 0.0
+        self._shown: np.ndarray = np.zeros(0, np.uint8)
         with quiet_opencv():
             self._writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, self._even)
         if not self._writer.isOpened():
@@ -49,11 +55,34 @@ class OverlayWriter:
                 f"{path}: the overlay video cannot be written here (OpenCV has no encoder for it, or the disk is full)"
             )
 
-    def write(self, image: np.ndarray, hands: Sequence[TrackedHand]) -> None:
-        """Add a frame (H, W, 3) RGB with its hands."""
-        drawn = draw_hands(image, hands)[: self._even[1], : self._even[0]]
-        self._writer.write(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+    def write(self, image: np.ndarray, hands: Sequence[TrackedHand], time_s: float) -> None:
+        """Add a frame (H, W, 3) RGB of `time_s` [s] with its hands; the one before it is shown until then.
+
+        Raises HandposeError before the disk is full, while the file can still be finished.
+        """
+        if shutil.disk_usage(self._path.parent).free < _RESERVE_BYTES:
+            raise HandposeError(f"{self._path}: the disk is nearly full; what was written is kept")
+        if self._count:
+            self._length_s += min(time_s - self._last_s, _LONGEST_STILL_S)
+        self._last_s = time_s
+        place = round(self._length_s * self._fps)
+        with quiet_opencv():
+            while self._count < place:
+                self._append(self._shown)
+            self._shown = cv2.cvtColor(draw_hands(image, hands)[: self._even[1], : self._even[0]], cv2.COLOR_RGB2BGR)
+            if self._count == place:
+                self._append(self._shown)
 
     def close(self) -> None:
-        """Finish the file."""
-        self._writer.release()
+        """Finish the file. Raises HandposeError where it is not whole, which OpenCV passes over in silence."""
+        with quiet_opencv():
+            self._writer.release()
+            written = cv2.VideoCapture(str(self._path))
+            whole = written.get(cv2.CAP_PROP_FRAME_COUNT) >= self._count and written.read()[0]
+            written.release()
+        if self._count and not whole:
+            raise HandposeError(f"{self._path}: the overlay video is not whole and may not play; is the disk full?")
+
+    def _append(self, picture: np.ndarray) -> None:
+        self._writer.write(picture)
+        self._count += 1

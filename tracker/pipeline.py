@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,12 +67,19 @@ class HandTracker:
 
     def reset(self) -> None:
         """Forget all hands; the next gets id 1."""
+        self._time_s = -math.inf
         self._tracks: list[Track] = []
         self._lost: list[Track] = []
         self._next_number, self._since_detection, self._glances = 1, 0, -1
 
     def __call__(self, frame_rgb: np.ndarray, time_s: float) -> list[TrackedHand]:
-        """Track through a frame (H, W, 3) RGB uint8 taken at `time_s` [s]; the hands tracked or carried on, by id."""
+        """Track through a frame (H, W, 3) RGB uint8 taken at `time_s` [s]; the hands tracked or carried on, by id.
+
+        A time before that of the last frame begins another clip: what was tracked is forgotten, as by `reset`.
+        """
+        if time_s < self._time_s:
+            self.reset()
+        self._time_s = time_s
         self.stage_ms = {"detect": 0.0, "regnet": 0.0, "fit": 0.0}
         image, camera = self._prepared(frame_rgb)
         for track, prediction in self._look(image):
@@ -182,21 +190,22 @@ class HandTracker:
         return False
 
     def _welcome(self, sight: Sight, camera: Camera, time_s: float) -> None:
-        """Give a hand found anew to the track that lost it, or start one."""
+        """Give a hand found anew to the track that lost it, or start one; a sight whose joints place no hand is none."""
         missing = [track for track in self._tracks if track.state is State.PREDICTED] + self._lost
         known = [track for track in missing if track.side == sight.vote.side or not track.vote.settled]
         centre = sight.joints_px.mean(0)
         track = min(known, key=lambda one: float(np.linalg.norm(one.joints_px.mean(0) - centre)), default=None)
         if track is None:
             track = Track(self._next_number, sight.vote, camera, self.skeletons, sight.crop)
-            self._next_number += 1
         if track in self._lost:
-            self._lost.remove(track)
             track.restart()
-        if track not in self._tracks:
-            self._tracks.append(track)
         with self._timed("fit"):
             track.see(sight.ways[track.side], sight.crop, time_s)
+        if track.state is not State.TRACKED or track in self._tracks:
+            return
+        self._next_number = max(self._next_number, track.number + 1)
+        self._lost = [other for other in self._lost if other is not track]
+        self._tracks.append(track)
 
     def _drop_doubles(self) -> None:
         """Where two tracks came to sit on one hand, the younger lets go."""

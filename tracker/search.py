@@ -57,7 +57,7 @@ def _mean(a: Detection, b: Detection) -> Detection:
 def look_in_part(image: np.ndarray, detector: FindHands, number: int) -> list[Detection]:
     """Find hands in part `number` of the frame; positions are those of the frame."""
     height, width = image.shape[:2]
-    part = int(width * _PART), int(height * _PART)
+    part = max(int(width * _PART), 1), max(int(height * _PART), 1)
     row, column = divmod(number, 2)
     corner = np.array([column * (width - part[0]), row * (height - part[1])])
     found = detector(image[corner[1] : corner[1] + part[1], corner[0] : corner[0] + part[0]])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from tracker.viewer import WindowViewer
 
 @dataclass
 class Outputs:
-    """Where a run's results go. camera_origin: given, fov or default; hand_scale: calibrated or default."""
+    """Where a run's results go. camera_origin: given, fov or default; hand_scale: calibrated, given or default."""
 
     tracks: Sequence[Path] = ()
     overlay: Path | None = None
@@ -48,23 +48,6 @@ class Summary:
         return f"{self.frames} frames, {self.with_hand} with a hand, {speed}"
 
 
-def prepare_outputs(paths: Sequence[Path]) -> None:
-    """Find out before the work whether the files can be written; say which will be replaced. Raises HandposeError where one cannot."""
-    for path in paths:
-        if not path.parent.is_dir():
-            raise HandposeError(f"{path}: the folder {path.parent} does not exist")
-        existed = path.exists()
-        try:
-            with path.open("ab"):
-                pass
-        except OSError as error:
-            raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error
-        if existed:
-            print(f"tracker: {path} exists and is replaced", file=sys.stderr)
-        else:
-            path.unlink()
-
-
 def run_session(source: Source, tracker: HandTracker, outputs: Outputs, keep_rows: bool = False) -> Summary:
     """Track all frames of a source; Ctrl-C or a closed window ends it with everything so far written.
 
@@ -77,17 +60,11 @@ def run_session(source: Source, tracker: HandTracker, outputs: Outputs, keep_row
     weights = weights_in_words(tracker.predictor, tracker.detector)
     head = header(source.label, source.fps, source.size_px, camera, outputs.hand_scale, weights)
     head |= {"mirrored": True} if tracker.mirrored else {}
-    writers: list[Writer] = []
-    overlay = None
     try:
-        for path in outputs.tracks:
-            writers.append(open_writer(path, head))
-        if outputs.overlay is not None:
-            if source.size_px is None or source.fps is None:
-                raise HandposeError("--overlay makes a video of a video: it goes with --video, --webcam or --demo")
-            overlay = OverlayWriter(outputs.overlay, source.fps, source.size_px)
-        bar = _progress(source)
-        with source:
+        with ExitStack() as stack:
+            writers, overlay = _open(outputs, source, head, stack)
+            bar = stack.enter_context(_progress(source))
+            stack.enter_context(source)
             for frame in source:
                 hands = _track(tracker, frame, summary)
                 row = _row(tracker, frame, hands, outputs.camera_origin)
@@ -96,8 +73,8 @@ def run_session(source: Source, tracker: HandTracker, outputs: Outputs, keep_row
                 if keep_rows:
                     summary.rows.append(row)
                 image = frame.image[:, ::-1] if tracker.mirrored else frame.image
-                if overlay is not None:
-                    overlay.write(image, hands)
+                if overlay is not None and frame.time_s is not None:
+                    overlay.write(image, hands, frame.time_s)
                 bar.update()
                 if outputs.window is not None and not outputs.window.show(image, hands, tracker.stage_ms):
                     summary.stopped = True
@@ -106,10 +83,23 @@ def run_session(source: Source, tracker: HandTracker, outputs: Outputs, keep_row
         summary.stopped = True
     except OSError as error:
         raise HandposeError(f"writing stopped ({error.strerror or error}); what was written is kept") from error
-    finally:
-        _close([*writers, overlay, outputs.window])
-    bar.close()
     return summary
+
+
+def _open(outputs: Outputs, source: Source, head: Row, stack: ExitStack) -> tuple[list[Writer], OverlayWriter | None]:
+    """Open the files; the stack closes each of them, and the window, whatever happens."""
+    if outputs.window is not None:
+        stack.callback(outputs.window.close)
+    writers, overlay = [], None
+    for path in outputs.tracks:
+        writers.append(open_writer(path, head))
+        stack.callback(writers[-1].close)
+    if outputs.overlay is not None:
+        if source.size_px is None or source.fps is None:
+            raise HandposeError("--overlay makes a video of a video: it goes with --video, --webcam or --demo")
+        overlay = OverlayWriter(outputs.overlay, source.fps, source.size_px)
+        stack.callback(overlay.close)
+    return writers, overlay
 
 
 def _track(tracker: HandTracker, frame: Frame, summary: Summary) -> list[TrackedHand]:
@@ -133,15 +123,3 @@ def _progress(source: Source):
     from tqdm import tqdm
 
     return tqdm(total=source.count or None, unit="frame", disable=None, dynamic_ncols=True, leave=False)
-
-
-def _close(things: Sequence) -> None:
-    failed = None
-    for thing in things:
-        try:
-            if thing is not None:
-                thing.close()
-        except OSError as error:
-            failed = error
-    if failed is not None:
-        raise HandposeError(f"writing stopped ({failed.strerror or failed}); what was written is kept") from failed

@@ -19,6 +19,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # silent; FFmpeg reads it
 
 PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _USUAL_FPS = 30.0
+_SHORT_S = 0.5  # so much earlier the last frame may come than a file ends: sound goes on for longer
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +76,9 @@ class VideoSource:
             self._capture.release()
             raise HandposeError(f"{path}: not a video that can be read (unknown codec, or damaged from the start)")
         rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps: float | None = float(rate) if 1 <= rate <= 1000 else _USUAL_FPS
-        self.count = max(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        self.fps: float | None = float(rate) if 1 <= rate < 1000 else _USUAL_FPS  # 1000: a browser's, which is none
+        self._length_s = max(self._capture.get(cv2.CAP_PROP_FRAME_COUNT), 0) / max(rate, 1)
+        self.count = round(self._length_s * self.fps)
         self.size_px: tuple[int, int] | None = (self._first.shape[1], self._first.shape[0])
         self.label = self.path.name
         self.note = ""
@@ -98,14 +100,14 @@ class VideoSource:
                     break
                 index += 1
                 time_s = self._time_after(time_s)
-        if index + 1 < self.count:
+        if index + 1 < self.count and time_s < self._length_s - _SHORT_S:
             self.note = f"{self.path}: cut short: {index + 1} of {self.count} frames could be read"
 
     def _time_after(self, time_s: float) -> float:
         """Trust the file's own time of a frame, since rates vary within a file, unless it does not advance."""
         assert self.fps is not None
         own = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        return own if time_s < own < time_s + 5 else time_s + 1 / self.fps
+        return own if own > time_s else time_s + 1 / self.fps
 
 
 class ImageSource:

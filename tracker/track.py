@@ -25,18 +25,19 @@ _ASK_SIDE_EVERY = 6  # frames
 
 
 class Track:
-    """One hand from its first sight on. `skeletons` holds the user's left and right hand."""
+    """One hand from its first sight on; before it has been TRACKED it has no `hand()`.
+
+    `skeletons` holds the user's left and right hand.
+    """
 
     def __init__(self, number: int, side: SideVote, camera: Camera, skeletons: dict[Side, Skeleton], crop: Crop):
         self.number, self.vote, self.camera = number, side, camera
         self.crop = crop
-        self.state, self.last_seen_s, self.n_seen = State.TRACKED, 0.0, 0
+        self.state, self.last_seen_s, self.n_seen = State.PREDICTED, 0.0, 0
         self.joints_px = np.zeros((21, 2))
         self._skeletons = skeletons
         self._filter_pose, self._filter_px = PoseFilter(), OneEuro(_PX_CUTOFF_HZ, 0.0)
-        self._last: Prediction | None = None
-        self._solution: Solution | None = None
-        self._start_fit()
+        self._fitter: HandFitter | None = None  # until it is seen
 
     @property
     def side(self) -> Side:
@@ -50,37 +51,37 @@ class Track:
 
     def see(self, prediction: Prediction, crop: Crop, time_s: float) -> None:
         """Take what RegNet saw in this frame: fit, filter, and aim the next crop. What places no hand counts as unseen."""
-        if self._fitted_side != self.side:
-            self._start_fit()
-        self._last = prediction
-        self._solution = self._fitter.update(prediction, crop, time_s)
-        if self._solution.status is Status.NOTHING_SEEN:
-            self._carry_on(time_s)
+        fitter = self._fitter
+        if fitter is None or fitter.skeleton.side != self.side:
+            fitter = HandFitter(self._skeletons[self.side], self.camera)
+        solution = fitter.update(prediction, crop, time_s)
+        if solution.status is Status.NOTHING_SEEN:
+            self.miss(time_s)
             return
-        self._filter(self._solution, time_s)
+        if fitter is not self._fitter:
+            self._fitter = fitter
+            self._filter_pose.reset()
+        self._last = prediction
+        self._place(solution, time_s)
         self._filter_px.beta[:] = _PX_BETA_HZ / max(crop.side_px, _SMALLEST_CROP_PX)
         if time_s - self.last_seen_s > HOLD_S / 2:
             self._filter_px.reset()
         self.joints_px = self._filter_px(prediction.joints_px, time_s)
         self.state, self.last_seen_s = State.TRACKED, time_s
         self.n_seen += 1
-        aim = steadied(prediction.joints_px, prediction.confidence, self._solution.joints_mm, lens_of(self.camera))
+        aim = steadied(prediction.joints_px, prediction.confidence, solution.joints_mm, lens_of(self.camera))
         self.crop = crop_around(self.camera, aim, self.crop)
 
     def miss(self, time_s: float) -> None:
         """Carry the hand on through a frame that does not show it."""
-        self._solution = self._fitter.predict(time_s)
-        self._carry_on(time_s)
-
-    def _carry_on(self, time_s: float) -> None:
-        assert self._solution is not None
-        self._filter(self._solution, time_s)
-        self.joints_px = self.camera.project(np.maximum(self._joints_mm, (-np.inf, -np.inf, 1.0)))
         self.state = State.PREDICTED
+        if self._fitter is not None:
+            self._place(self._fitter.predict(time_s), time_s)
+            self.joints_px = self.camera.project(np.maximum(self._joints_mm, (-np.inf, -np.inf, 1.0)))
 
     def restart(self) -> None:
         """Forget how the hand moved, after it was lost; its number and side stay."""
-        self._start_fit()
+        self._fitter = None
         self._filter_px.reset()
 
     def outlived(self, time_s: float) -> bool:
@@ -89,12 +90,12 @@ class Track:
 
     def hand(self) -> TrackedHand:
         """Give the hand as the user sees it."""
-        assert self._last is not None and self._solution is not None
+        assert self._fitter is not None
         seen = self.state is State.TRACKED
         fade = 1.0 if seen else 0.5
         return TrackedHand(
             id=self.number,
-            side=self.side,
+            side=self._fitter.skeleton.side,
             state=self.state,
             score=fade * hand_score(self._last),
             joints_px=self.joints_px,
@@ -106,15 +107,11 @@ class Track:
             angles_rad=self._vector[6:],
         )
 
-    def _start_fit(self) -> None:
-        self._fitted_side = self.side
-        self._fitter = HandFitter(self._skeletons[self.side], self.camera)
-        self._filter_pose.reset()
-        self._vector, self._joints_mm = np.zeros(26), np.zeros((21, 3))
-
-    def _filter(self, solution: Solution, time_s: float) -> None:
+    def _place(self, solution: Solution, time_s: float) -> None:
+        assert self._fitter is not None
+        self._solution = solution
         self._vector = self._filter_pose(solution.vector, time_s)
-        self._joints_mm = forward_kinematics(self._skeletons[self._fitted_side], self._vector)
+        self._joints_mm = forward_kinematics(self._fitter.skeleton, self._vector)
 
     def _in_picture(self) -> bool:
         left, top, right, bottom = box_of(self.joints_px)

@@ -138,7 +138,7 @@ class _Csv:
 
 
 class _Npz:
-    """Arrays with one entry per hand and frame; written at the end, since a zip file cannot grow row by row."""
+    """Arrays with one entry per hand and frame, and per frame its time and image; written at the end: a zip cannot grow row by row."""
 
     def __init__(self, path: Path, head: Row):
         self._file, self._head = path.open("wb"), head
@@ -156,11 +156,19 @@ class _Npz:
         }
         np.savez_compressed(
             self._file, header=json.dumps(self._head), n_frames=len(self._rows),
+            frame_time_s=_times_s(self._rows), frame_image=_images(self._rows),
             frame=np.array([row["frame"] for row, _ in pairs], int),
-            time_s=np.array([math.nan if row["time_s"] is None else row["time_s"] for row, _ in pairs], float),
-            image=np.array([row.get("image", "") for row, _ in pairs], str),
+            time_s=_times_s(row for row, _ in pairs), image=_images(row for row, _ in pairs),
             id=np.array([hand["id"] for _, hand in pairs], int), side=np.array([hand["side"] for _, hand in pairs], str),
             state=np.array([hand["state"] for _, hand in pairs], str),
             score=np.array([hand["score"] for _, hand in pairs], float), **arrays,
         )  # fmt: skip
         self._file.close()
+
+
+def _times_s(rows: Iterable[Row]) -> np.ndarray:
+    return np.array([math.nan if row["time_s"] is None else row["time_s"] for row in rows], float)
+
+
+def _images(rows: Iterable[Row]) -> np.ndarray:
+    return np.array([row.get("image", "") for row in rows], str)

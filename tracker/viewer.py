@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,18 +17,23 @@ from tracker.overlay import draw_hands, write_text
 _TITLE = "tracker"
 _QUIT_KEYS = (ord("q"), 27)
 _SMOOTHING = 0.9
+_PROBE = "import cv2; cv2.namedWindow('tracker'); cv2.destroyAllWindows()"
+_PROBE_S = 20.0  # a display over a dead network may never answer
 
 
 class WindowViewer:
-    """Shows frames; `show` says whether to go on. Where there is no display, a line says so and nothing is shown."""
+    """Shows frames; `show` says whether to go on. Where no window can be opened, a line says so and nothing is shown."""
 
     def __init__(self, mirror: bool = False):
         self.mirror = mirror
         self._fps, self._last_s = 0.0, time.perf_counter()
         self._stages: dict[str, float] = {}
-        self._open = _has_display()
+        self._open = _can_open_windows()
         if not self._open:
-            _say("there is no display: tracking goes on without a window")
+            print(
+                "tracker: no window can be opened (no display, or opencv-python-headless): tracking goes on without one",
+                file=sys.stderr,
+            )
 
     def show(self, image: np.ndarray, hands: Sequence[TrackedHand], stage_ms: Mapping[str, float]) -> bool:
         """Show a frame (H, W, 3) RGB; False once the user has closed the window."""
@@ -38,17 +43,11 @@ class WindowViewer:
         drawn = draw_hands(image, hands)
         drawn = np.ascontiguousarray(drawn[:, ::-1]) if self.mirror else drawn
         write_text(drawn, self._status(), np.array([6.0, 0.0]))
-        try:
-            cv2.imshow(_TITLE, cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
-            key = cv2.waitKey(1) & 0xFF
-            closed = cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1
-        except cv2.error:
-            self._open = False
-            _say("OpenCV cannot open windows here (opencv-python-headless?): tracking goes on without one")
-            return True
+        cv2.imshow(_TITLE, cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+        key = cv2.waitKey(1) & 0xFF
         if key == ord("m"):
             self.mirror = not self.mirror
-        return not (closed or key in _QUIT_KEYS)
+        return not (key in _QUIT_KEYS or _closed_by_mouse())
 
     def close(self) -> None:
         """Close the window, if it was opened."""
@@ -69,12 +68,17 @@ class WindowViewer:
         return f"{self._fps:.0f} fps  {stages} ms"
 
 
-def _has_display() -> bool:
-    """On Linux Qt aborts the whole process where there is none, so ask before it is touched."""
-    if sys.platform.startswith("linux"):
-        return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-    return True
+def _can_open_windows() -> bool:
+    """Try it in another process: where a display is named but does not answer, Qt aborts the one that asks."""
+    try:
+        tried = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, check=False, timeout=_PROBE_S)
+    except subprocess.TimeoutExpired:
+        return False
+    return tried.returncode == 0
 
 
-def _say(line: str) -> None:
-    print(f"tracker: {line}", file=sys.stderr)
+def _closed_by_mouse() -> bool:
+    try:
+        return cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1
+    except cv2.error:  # Qt has nothing left to ask once its last window is gone
+        return True

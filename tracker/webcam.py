@@ -37,12 +37,12 @@ class WebcamSource:
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps: float | None = float(rate) if 1 <= rate <= 1000 else 30.0
         self.count, self.label, self.note = 0, f"webcam {number}", ""
-        self._started = time.perf_counter()
-        self._slot: tuple[np.ndarray, float] | None = (first, self._started)
+        self._slot: tuple[np.ndarray, float] | None = None
         self._changed, self._closing, self._gone = threading.Condition(), False, ""
         self._thread = threading.Thread(target=self._keep_newest, name=self.label, daemon=True)
 
     def __enter__(self) -> WebcamSource:
+        self._started = time.perf_counter()
         self._thread.start()
         return self
 

@@ -1,0 +1,52 @@
+"""Commands without the packages they need say in one line what to install."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from handpose.command import _EXTRAS, what_to_install
+
+ROOT = Path(__file__).parents[1]
+WITHOUT_KERAS = """
+import sys
+sys.modules["keras"] = sys.modules["tensorflow"] = None
+from {package}.cli import main
+sys.exit(main({arguments}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments"),
+    [
+        ("regnet", ["summary"]),
+        ("regnet", ["train", "--i", "render", "--o", "{folder}/run"]),
+        ("regnet", ["export", "--i", "{folder}"]),
+        ("geocongan", ["train-silnet", "--synthetic", "render", "--real", "{folder}", "--o", "{folder}/run"]),
+    ],
+)
+def test_training_on_the_base_install_names_the_extra(package, arguments, tmp_path):
+    (tmp_path / "best.weights.h5").touch()
+    (tmp_path / "config.json").write_text('{"network": "light", "input_size": 128}')
+    code = WITHOUT_KERAS.format(package=package, arguments=[one.format(folder=tmp_path) for one in arguments])
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith(f"{package}: ") and line.endswith('pip install "ganerated-hands[train]"')
+
+
+def test_each_package_of_an_extra_is_known_by_its_import():
+    """Requirements differ from what one imports by a hyphen at most."""
+    tree = ast.parse((ROOT / "setup.py").read_text())
+    (train,) = (node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "TRAIN")
+    names = {re.split(r"[<>=;\\[]", requirement)[0].replace("-", "_") for requirement in ast.literal_eval(train)}
+    assert names == set(_EXTRAS["train"])
+
+
+def test_what_no_extra_brings_is_told_too():
+    assert what_to_install(ModuleNotFoundError("No module named 'ray'", name="ray.util")).endswith('[cluster]"')
+    assert "(No module named 'numpy')" in what_to_install(ModuleNotFoundError("No module named 'numpy'", name="numpy"))
+    assert "opencv-python-headless" in what_to_install(ImportError("libGL.so.1: cannot open shared object file"))
