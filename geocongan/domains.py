@@ -7,8 +7,10 @@ by their poses would teach the translators to change them.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -17,7 +19,8 @@ import numpy as np
 from geocongan.prepare import JOINTS_NAME
 from handpose.crop import MARGIN as CROP_MARGIN
 from handpose.crop import Crop
-from handpose.data import open_dataset, real_hands
+from handpose.data import real_hands, synth_hands
+from handpose.data.photos import Split
 from handpose.data.sample import Sample
 from handpose.data.synth_hands import CHROMA, COLOUR_CAMERA
 from handpose.errors import HandposeError
@@ -29,18 +32,23 @@ RENDER = "render"
 _CANDIDATES = 6000  # drawn hands among which each photograph's pose is looked for
 _NEAREST = 6
 _AT_ONCE = 16  # pictures that a network sees
-_KEPT = 3000  # rendered hands kept in memory
+_KEPT = 3000  # hands of each side kept in memory, and shown of a stream of renders that no photograph bounds
+_HELD_OUT_EVERY = 50  # frames of a folder of renders: one is for measuring
 
 
 @dataclass(frozen=True)
 class DomainConfig:
-    """What the sides are made of: `synthetic` is "render" or a folder with joints and masks, `real` a folder of RealHands' layout."""
+    """What the sides are made of: `synthetic` is "render" or a folder with joints and masks, `real` a folder of RealHands' layout.
+
+    `split` is the side of such a folder of renders that is shown, None for all of it; streams of renders differ by their seeds.
+    """
 
     synthetic: str
     real: str
     size: int = 128
     batch_size: int = 1
     seed: int = 0
+    split: Split | None = "train"
 
 
 class RenderedSide:
@@ -51,9 +59,12 @@ class RenderedSide:
         self.sampler = RenderSampler(seed, size, cache=_KEPT)
         self.numbers = _matching(self.sampler, joints) if joints is not None and len(joints) else None
 
+    def __len__(self) -> int:
+        return _KEPT if self.numbers is None else len(self.numbers)
+
     def picture(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Give hand `index`: RGBA (S, S, 4), colour not weighted, and its joints (21, 2) [px]."""
-        number = index if self.numbers is None else int(self.numbers[index % len(self.numbers)])
+        number = index if self.numbers is None else int(self.numbers[index])
         return as_seen(self.sampler.rendered(number), self.size)
 
 
@@ -68,46 +79,52 @@ class PhotographedSide:
             )
         self.frames = real_hands.read(folder)
         self.joints = _joints_of(folder)
-        self._kept: dict[int, np.ndarray] = {}
+        self._kept = lru_cache(_KEPT)(self._read)
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def picture(self, index: int) -> np.ndarray:
         """Give frame `index`: RGBA (S, S, 4)."""
-        if index not in self._kept:
-            sample = self.frames[index]
-            mask = sample.mask
-            assert mask is not None  # prepared frames have theirs
-            picture = premultiplied(sample.image, mask)  # or its ground would be mixed into the rim
-            self._kept[index] = straight(cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA))
-        return self._kept[index]
+        return self._kept(index)
+
+    def _read(self, index: int) -> np.ndarray:
+        sample = self.frames[index]
+        mask = sample.mask
+        assert mask is not None  # prepared frames have theirs
+        picture = premultiplied(sample.image, mask)  # or its ground would be mixed into the rim
+        return straight(cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA))
 
 
 class LabelledSide:
-    """Rendered hands of SynthHands, or of a folder of `handpose render`."""
+    """Rendered hands of SynthHands without objects, or of a folder of `handpose render`: all, or those that train, or the others.
 
-    def __init__(self, folder: Path, size: int):
-        self.size, self.dataset = size, open_dataset(folder)
+    Raises HandposeError where there are none.
+    """
+
+    def __init__(self, folder: Path, size: int, split: Split | None = None):
+        self.size, self.frames = size, synth_hands.read(folder).without_objects()
+        numbers = np.arange(len(self.frames))
+        held_out = numbers % _HELD_OUT_EVERY == 0
+        self.numbers = numbers if split is None else numbers[held_out == (split == "held_out")]
+        if not len(self.numbers):
+            raise HandposeError(f"{folder}: one frame is not enough; it is held out to measure on")
+
+    def __len__(self) -> int:
+        return len(self.numbers)
 
     def picture(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Give hand `index`: RGBA (S, S, 4) and its joints (21, 2) [px]. Raises HandposeError for a hand that cannot be cut out."""
-        sample = self.dataset[index % len(self.dataset)]
+        """Give hand `index`: RGBA (S, S, 4) and its joints (21, 2) [px]."""
+        sample = self.frames[int(self.numbers[index])]
         crop = Crop.from_joints(COLOUR_CAMERA, sample.joints_px, self.size, MARGIN)
         joints_px = crop.to_crop(sample.joints_px)
         return cut(crop, before_chroma(sample), joints_px), joints_px
 
 
 def before_chroma(sample: Sample) -> np.ndarray:
-    """Take a hand of the SynthHands layout off its green: the picture (480, 640, 4), colour premultiplied by alpha.
-
-    Raises HandposeError for another kind of sample.
-    """
+    """Take a hand of the SynthHands layout off its green: the picture (480, 640, 4), colour premultiplied by alpha."""
     mask = sample.mask
-    if sample.joints_mm is None or mask is None or sample.side != "left" or sample.camera != COLOUR_CAMERA:
-        raise HandposeError(
-            f"{sample.name}: translation needs left hands with 3D joints and masks, as SynthHands and handpose render have"
-        )
+    assert mask is not None  # that layout has them all
     if set(np.unique(mask)) <= {0, 255}:  # of the release, keyed: the outermost pixels are half green
         mask = cv2.erode(mask, np.ones((3, 3), np.uint8))
     share = mask[..., None].astype(np.float32) / 255
@@ -134,8 +151,12 @@ class DomainBatches:
         self.synthetic: RenderedSide | LabelledSide
         if config.synthetic == RENDER:
             self.synthetic = RenderedSide(config.seed, config.size, self.real.joints)
+            if self.synthetic.numbers is None:
+                told = "no joints, so renders are not posed like its photographs; prepare them anew"
+                print(f"{config.real}: {told}", file=sys.stderr)
         else:
-            self.synthetic = LabelledSide(Path(config.synthetic), config.size)
+            self.synthetic = LabelledSide(Path(config.synthetic), config.size, config.split)
+        self._order = lru_cache(2)(self._shuffled)
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """Make the batch of a step: synthetic and real (N, S, S, 3) float32 in -1..1, their masks (N, S, S, 1) 0 or 1."""
@@ -146,9 +167,12 @@ class DomainBatches:
         return {**_stacked("synthetic", synthetic), **_stacked("real", real)}
 
     def _shown(self, number: int) -> int:
-        """Walk through the rendered hands in a shuffled order, so that a bounded number of them is rendered."""
-        round_, place = divmod(number, _KEPT)
-        return int(np.random.default_rng((self.config.seed, 4, round_)).permutation(_KEPT)[place])
+        """Walk through the rendered hands in a shuffled order, so that each is shown once before any comes again."""
+        round_, place = divmod(number, len(self.synthetic))
+        return int(self._order(round_)[place])
+
+    def _shuffled(self, round_: int) -> np.ndarray:
+        return np.random.default_rng((self.config.seed, 4, round_)).permutation(len(self.synthetic))
 
 
 def moved(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:

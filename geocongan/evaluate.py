@@ -4,9 +4,9 @@ geocongan evaluate --weights runs/geocongan --synthetic render --real data/held_
 
 Realism is FID and KID to photographs of people whom the translator never saw, both on white, by the features of this project's own
 frozen RegNet: of whole pictures, and of the hands that our detector finds in them (FID-H, KID-H; with its mean confidence). --inception
-adds those of published figures. The silhouette judge must be a SilNet that was part of no loss. With --plausibility, the kinematic hand
-is fitted to translations of whole hands and of hands with a finger missing, shortened or there twice: how well it fits, and how surely
-that tells them.
+adds those of published figures. The SilNet that the translator was trained with is refused as the judge of silhouettes. With
+--plausibility, the kinematic hand is fitted to translations of whole hands and of hands with a finger missing, shortened or there twice:
+how well it fits, and how surely that tells them. Of a folder of renders all frames are taken, those that trained the translator too.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from geocongan.hand_finder import HandFinder
 from geocongan.inception import FEATURES, RESIZED, inception_measure
 from geocongan.measures import fid, kid, mask_iou
 from geocongan.plausibility import Judge, auc
-from geocongan.translator import open_translator
+from geocongan.train_silnet import silnet_file
+from geocongan.translator import open_translator, trained_with
 from handpose.draw import contact_sheet
 from handpose.errors import HandposeError
 from handpose.images import write_image
+from handpose.runtime import read_weights
 from handpose.synthesis.sampler import RenderSampler
 from handpose.synthesis.translated import Translator
 
@@ -44,9 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights", type=Path, metavar="FILE|RUN",
         help=".onnx of geocongan export, run of geocongan train, or .weights.h5 (default: the one that comes along)",
     )  # fmt: skip
-    add("--synthetic", default="render", metavar="SOURCE", help="folder with joints, or the word render")
+    add("--synthetic", default="render", metavar="SOURCE", help="folder of the SynthHands layout, or the word render")
     add("--real", required=True, metavar="DIR", help="prepared photographs of people held out")
-    add("--silnet", type=Path, metavar="RUN", help="a second SilNet, part of no loss")
+    add("--silnet", type=Path, metavar="RUN", help="a second SilNet, not the one of the translator's training")
     add("--detector", type=Path, metavar="FILE", help=".onnx of the detector (default: the tracker's own)")
     add("--inception", action="store_true", help="FID and KID by Inception features too, which torchmetrics fetches")
     add("--n", type=int, default=500, help="pictures of each side")
@@ -64,8 +66,9 @@ def run(args: argparse.Namespace) -> None:
         raise HandposeError(f"--n must be at least {_LEAST} for a distance to mean something, not {args.n}")
     if args.plausibility < 0:
         raise HandposeError(f"--plausibility must not be negative: {args.plausibility}")
+    judge = judged_by(args.silnet, args.weights) if args.silnet else ""
     translator, eye, finder = open_translator(args.weights), Eye(), HandFinder(args.detector)
-    sides = DomainBatches(DomainConfig(args.synthetic, args.real, translator.size, args.n, _SEED))
+    sides = DomainBatches(DomainConfig(args.synthetic, args.real, translator.size, args.n, _SEED, split=None))
     batch = sides.batch(0)
     shown, real = to_picture(batch["synthetic"]), to_picture(batch["real"])
     measure_inception = inception_measure(real) if args.inception else None  # told now if it cannot be had
@@ -78,12 +81,22 @@ def run(args: argparse.Namespace) -> None:
         figures["fid_inception"], figures["kid_inception"] = measure_inception(painted)
     if args.plausibility:
         figures |= plausibility(sides.synthetic, translator, eye, args.plausibility)
-    report(figures, eye)
+    report(figures, eye, judge)
     if args.sheet:
         rows = [picture for row in (shown, painted, real) for picture in row[:_SHOWN]]
         write_image(args.sheet, contact_sheet(rows, columns=_SHOWN))
     if args.json:
         args.json.write_text(json.dumps(figures) + "\n")
+
+
+def judged_by(silnet: Path, weights: Path | None) -> str:
+    """Say in words which SilNet measures silhouettes. Raises HandposeError where the translator was trained with that very one."""
+    taught_by = trained_with(weights)
+    if read_weights(silnet_file(silnet))[1] == taught_by:
+        raise HandposeError(f"{silnet}: the translator was trained with this SilNet; give --silnet a second one")
+    if taught_by is None:
+        return "a SilNet that may have been part of the loss: the translator's card does not tell"
+    return "a SilNet that was part of no loss"
 
 
 def measure(shown: np.ndarray, painted: np.ndarray, real: np.ndarray, eye: Eye) -> dict[str, float]:
@@ -144,8 +157,8 @@ def pairs_of(side: RenderedSide | LabelledSide, size: int, count: int) -> tuple[
     return pairs(side.sampler, np.unique(side.numbers).tolist(), size, count)
 
 
-def report(figures: dict[str, float], eye: Eye) -> None:
-    """Print the figures, each with what it was measured by."""
+def report(figures: dict[str, float], eye: Eye, judge: str = "") -> None:
+    """Print the figures, each with what it was measured by; `judge` is what measured silhouettes."""
     n, size = f"n={figures['n']:.0f}", f"{figures['size_px']:.0f} px on white"
     own = f"features of {eye.name} (SHA-256 {eye.sha256[:12]})"
     to_eye = f"{size} resized by area to {eye.network.input_size} px"
@@ -161,7 +174,7 @@ def report(figures: dict[str, float], eye: Eye) -> None:
         _report_distances(figures, "_inception", f"{n}, {size} resized {RESIZED}, {FEATURES}")
     print(f"  RegNet's joints moved {figures['drift_px']:.2f} px, 90th percentile {figures['drift_p90_px']:.2f} px ({n}, {to_eye}, {eye.name})")  # fmt: skip
     if "mask_iou" in figures:
-        print(f"  silhouette IoU {figures['mask_iou']:.3f}, by a SilNet that was part of no loss ({n}, {size})")
+        print(f"  silhouette IoU {figures['mask_iou']:.3f}, by {judge} ({n}, {size})")
     if "plausibility_auc" in figures:
         print(
             f"  a hand fitted to {figures['plausibility_n']:.0f} translations: silhouette IoU {figures['plausibility_iou']:.3f}, joints "

@@ -52,7 +52,7 @@ def export(weights: Path, path: Path) -> float:
     halved = 4 * model.count_params() > 1e6 * _LARGEST_MB
     if halved:  # Keras is to hold the very numbers of the file
         round_weights(model)
-    names = ("size", "filters", "blocks", "steps", "minutes", "geometric")
+    names = ("size", "filters", "blocks", "steps", "minutes", "geometric", "silnet_sha256")
     card = {"network": "synth2real", **{name: config[name] for name in names if name in config}, "halved": halved}
     draft = path.with_name(f".{path.stem}.part.onnx")
     try:

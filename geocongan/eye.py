@@ -1,4 +1,7 @@
-"""A frozen RegNet as the eye that compares pictures of hands: features for FID and KID, joints for drift. It is read from its file alone."""
+"""A frozen RegNet as the eye that compares pictures of hands: features for FID and KID, joints for drift.
+
+It is older than every translator and never replaced, so that figures of one year may be set beside those of another.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,10 @@ _BATCH = 32
 
 
 class Eye:
-    """RegNet's exported file; `name` and `sha256` tell which. Raises HandposeError where it cannot be used."""
+    """An exported RegNet, by default the one that comes along for this; `name` and `sha256` tell which. Raises HandposeError where it cannot be used."""
 
     def __init__(self, path: Path | None = None):
-        self.network = load_network(
-            path or shipped("regnet", "regnet_light.onnx"), "auto", "cpu", ("features", "heatmaps")
-        )
+        self.network = load_network(path or shipped("geocongan", "eye.onnx"), "auto", "cpu", ("features", "heatmaps"))
         self.name, self.sha256 = self.network.name, self.network.sha256
 
     def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,10 +14,12 @@ from geocongan.backend import make_step
 from geocongan.image_pool import ImagePool
 from geocongan.losses import Weights, judge_losses, translator_losses
 from geocongan.networks import build_discriminator, build_generator, build_silnet
+from geocongan.train_silnet import silnet_file
 from handpose.errors import HandposeError
 from handpose.training import checkpoint
+from handpose.training.backend import gradient_scaled
 from handpose.training.run_dir import RunDir
-from handpose.training.weights import load_weights
+from handpose.training.weights import load_weights, save_weights
 
 TRANSLATORS, JUDGES = ("synth2real", "real2synth"), ("judge_real", "judge_synth")
 _BETA_1 = 0.5
@@ -78,7 +80,7 @@ class Gan:
         """Write each translator's _last.weights.h5 and, where they are the `best`, its _best.weights.h5."""
         for name in TRANSLATORS:
             for kind in ["last"] + ["best"] * best:
-                self.networks[name].save_weights(folder / f"{name}_{kind}.weights.h5")
+                save_weights(self.networks[name], folder / f"{name}_{kind}.weights.h5")
 
     def start_from(self, path: Path) -> None:
         """Begin with the translators of another run: `path` is its synth2real_*.weights.h5, real2synth lies beside it."""
@@ -107,10 +109,8 @@ class Gan:
 
 
 def _optimizer(learning_rate: float) -> keras.optimizers.Optimizer:
-    """Make CycleGAN's Adam; gradients in half precision are scaled, or they would vanish."""
-    adam = keras.optimizers.Adam(learning_rate, beta_1=_BETA_1)
-    half = keras.config.dtype_policy().compute_dtype == "float16"
-    return keras.optimizers.LossScaleOptimizer(adam) if half else adam
+    """Make CycleGAN's Adam."""
+    return gradient_scaled(keras.optimizers.Adam(learning_rate, beta_1=_BETA_1))
 
 
 def load_silnet(folder: Path, size: int) -> keras.Model:
@@ -119,5 +119,5 @@ def load_silnet(folder: Path, size: int) -> keras.Model:
     if config.get("size") != size or "filters" not in config:
         raise HandposeError(f"{folder}: no SilNet for pictures of {size} px")
     model = build_silnet(size, config["filters"])
-    load_weights(model, folder / "best.weights.h5")
+    load_weights(model, silnet_file(folder))
     return model

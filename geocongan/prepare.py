@@ -2,8 +2,10 @@
 
 geocongan prepare --i photos/rps_greenscreen --o data/real_hands
 
-DIR is a photo set with labelled joints, or RealHands as released; --masks names a folder of its hands' silhouettes where they are known. Crops go to OUT/user_NAME/color and OUT/user_NAME/mask in RealHands' own
-layout, so that the reader of RealHands reads both; frames that the rules drop are counted by reason.
+DIR is a photo set, or RealHands as released; --masks names a folder of its hands' silhouettes where they are known. Joints and sides that
+are not labelled are found by a frozen RegNet, where it is sure of them. Crops go to OUT/user_NAME/color and OUT/user_NAME/mask in RealHands'
+own layout, so that the reader of RealHands reads both, and their joints to OUT/user_NAME/joints.json; frames that the rules drop are counted
+by reason.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ import glob
 import json
 from collections import Counter
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from geocongan.joint_finder import JointFinder
 from geocongan.silhouettes import (
     GROUNDS,
     Ground,
@@ -36,6 +40,7 @@ from handpose.data.sample import Sample
 from handpose.draw import contact_sheet
 from handpose.errors import HandposeError
 from handpose.images import write_image
+from handpose.skeleton import N_JOINTS, Side
 from handpose.synthesis.translated import MARGIN, on_white, without_forearm
 
 JOINTS_NAME = "joints.json"
@@ -45,7 +50,7 @@ _SHOWN, _SHOWN_EVERY = 64, 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `geocongan prepare`."""
-    parser.add_argument("--i", type=Path, required=True, metavar="DIR", help="photo set with joints, or RealHands")
+    parser.add_argument("--i", type=Path, required=True, metavar="DIR", help="photo set, or RealHands")
     parser.add_argument("--o", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--size", type=int, default=256, help="side of the crops [px]")
     parser.add_argument("--ground", choices=("auto", *GROUNDS), default="auto", help="behind the hands")
@@ -87,34 +92,56 @@ def with_mask(sample: Sample, folder: Path) -> Sample:
     return replace(sample, load_mask=lambda: mask)
 
 
-def prepared(sample: Sample, size: int, ground: Ground | None = None) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """Cut the hand of a sample out, as a left one: RGBA (S, S, 4) uint8, its joints (21, 2) where known, and why it is dropped, or ""."""
-    image, joints_px = sample.image, sample.joints_px if sample.valid.all() else None
+def prepared(sample: Sample, size: int, ground: Ground | None = None) -> tuple[np.ndarray, np.ndarray, str]:
+    """Cut the hand of a sample out, as a left one: RGBA (S, S, 4) uint8, its joints (21, 2), and why it is dropped, or ""."""
+    image, given = sample.image, sample.mask
     camera = Camera.from_fov((image.shape[1], image.shape[0]))
-    given = sample.mask
     ground = ground or recognise_ground(image)
-    if given is None and ground == "cluttered" and joints_px is None:
-        return np.zeros((size, size, 4), np.uint8), None, "no ground to key and no joints"
+    rim = ground in ("green", "light") or given is not None
     if given is None and ground != "cluttered":
         given = cut_out(image, ground)
-    crop = Crop.from_joints(camera, joints_px, size, MARGIN) if joints_px is not None else _around(camera, given, size)
-    if crop is None:
-        return np.zeros((size, size, 4), np.uint8), None, "no hand"
+    joints_px, side, reason = _labels(sample, image, camera, given)
+    if reason:
+        return np.zeros((size, size, 4), np.uint8), joints_px, reason
+    crop = Crop.from_joints(camera, joints_px, size, MARGIN)
+    in_crop = crop.to_crop(joints_px)
     colour = crop.warp(without_spill(image) if ground == "green" else image)
-    in_crop = None if joints_px is None else crop.to_crop(joints_px)
     rough = cut_out(colour, ground, in_crop) if given is None else crop.warp(np.repeat(given[..., None], 3, -1))[..., 0]
-    mask, reason = cleaned(rough, rim=ground in ("green", "light") or sample.mask is not None)
-    picture = np.dstack([colour, mask])
-    if in_crop is not None:
-        picture = without_forearm(picture, in_crop)
-        if not reason and not holds_joints(mask, in_crop, _REACH * size):
-            reason = "joints off the silhouette"
+    mask, reason = cleaned(rough, rim)
+    picture = without_forearm(np.dstack([colour, mask]), in_crop)
+    if not reason and not holds_joints(mask, in_crop, _REACH * size):
+        reason = "joints off the silhouette"
     if not reason and ground == "cluttered" and given is None and holds_ground(colour, picture[..., 3]):
         reason = "ground in the silhouette"
-    if sample.side == "right":
+    if side == "right":
         picture = np.ascontiguousarray(picture[:, ::-1])
-        in_crop = None if in_crop is None else in_crop * (-1, 1) + (size - 1, 0)
+        in_crop = in_crop * (-1, 1) + (size - 1, 0)
     return picture, in_crop, reason
+
+
+def _labels(
+    sample: Sample, image: np.ndarray, camera: Camera, mask: np.ndarray | None
+) -> tuple[np.ndarray, Side | None, str]:
+    """Give joints (21, 2) [px] and side, labelled ones where there are; what is not, the network finds. Else a reason to drop the frame."""
+    labelled = bool(sample.valid.all())
+    if labelled and sample.side:
+        return sample.joints_px, sample.side, ""
+    unknown = np.zeros((N_JOINTS, 2)), None
+    if not labelled and mask is None:
+        return *unknown, "no ground to key and no joints"
+    finder = _finder()
+    start = Crop.from_joints(camera, sample.joints_px, finder.size) if labelled else _around(camera, mask, finder.size)
+    if start is None:
+        return *unknown, "no hand"
+    found = finder(image, start)
+    if found is None:
+        return *unknown, "joints or side not sure"
+    return sample.joints_px if labelled else found[0], sample.side or found[1], ""
+
+
+@lru_cache(1)
+def _finder() -> JointFinder:
+    return JointFinder()
 
 
 def _around(camera: Camera, mask: np.ndarray | None, size: int) -> Crop | None:
@@ -144,12 +171,11 @@ class _Folder:
         except OSError as error:
             raise HandposeError(f"{path}: cannot be created ({error.strerror})") from error
 
-    def add(self, picture: np.ndarray, joints_px: np.ndarray | None) -> None:
+    def add(self, picture: np.ndarray, joints_px: np.ndarray) -> None:
         self.count += 1
         write_image(self.path / "color" / f"image_{self.count}_color.png", picture[..., :3])
         write_image(self.path / "mask" / f"image_{self.count}.png", picture[..., 3])
-        if joints_px is not None:
-            self.joints[f"image_{self.count}"] = np.round(joints_px, 2).tolist()
+        self.joints[f"image_{self.count}"] = np.round(joints_px, 2).tolist()
         if self.count % _SHOWN_EVERY == 1 and len(self.shown) < _SHOWN:
             self.shown.append(on_white(picture))
 

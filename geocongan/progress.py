@@ -21,11 +21,12 @@ _DRIFT_COUNTS = 20.0
 
 
 class Progress:
-    """Pictures that no step sees (`synthetic`), photographs (`real`), and what RegNet sees in both."""
+    """Rendered hands that no step sees, photographs (of other people where the run has such), and what RegNet sees in both."""
 
     def __init__(self, config: GanConfig, silnet, log: Callable[[str], None]):
         self.silnet, self.log = silnet, log
-        sides = DomainConfig(config.sources[0], config.held_out or config.sources[1], config.size, _FIXED, _SEED)
+        photographs = config.held_out or config.sources[1]
+        sides = DomainConfig(config.sources[0], photographs, config.size, _FIXED, _SEED, split="held_out")
         self.fixed = DomainBatches(sides).batch(0)
         self.eye = Eye()
         self.real_features, _ = self.eye(to_picture(self.fixed["real"]))

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from geocongan.train_silnet import add_domain_arguments, domain_fields
+from geocongan.train_silnet import add_domain_arguments, domain_fields, silnet_file
 from handpose.errors import HandposeError
+from handpose.runtime import read_weights
 from handpose.training import distribute
 from handpose.training.loop import Task, run_loop
 from handpose.training.options import RunConfig, add_loop_arguments, loop_fields, open_run
@@ -28,6 +29,7 @@ class GanConfig(RunConfig):
     blocks: int = 9
     batch_size: int = 1
     silnet: str = ""
+    silnet_sha256: str | None = None  # None in runs of before it was kept
     held_out: str = ""
     adversarial: float = 1.0
     cycle: float = 10.0
@@ -63,9 +65,10 @@ def _config(args: argparse.Namespace) -> GanConfig:
         raise HandposeError(
             "the geometric term needs --silnet with a run of geocongan train-silnet, or give --no-geometry"
         )
+    sha256 = read_weights(silnet_file(Path(args.silnet)))[1] if args.silnet else ""
     return GanConfig(
-        silnet=args.silnet, held_out=args.held_out, filters=args.filters, blocks=args.blocks, cycle=args.cycle,
-        geometric=geometric, identity=args.identity, **domain_fields(args), **loop_fields(args),
+        silnet=args.silnet, silnet_sha256=sha256, held_out=args.held_out, filters=args.filters, blocks=args.blocks,
+        cycle=args.cycle, geometric=geometric, identity=args.identity, **domain_fields(args), **loop_fields(args),
     )  # fmt: skip
 
 

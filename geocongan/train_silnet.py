@@ -13,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
+from handpose.data.photos import Split
 from handpose.errors import HandposeError
 from handpose.training import distribute
 from handpose.training.loop import Task, run_loop
 from handpose.training.options import RunConfig, add_loop_arguments, loop_fields, open_run
 from handpose.training.run_dir import RunDir
 
-_FIXED_SEED = 999_983  # of the pictures that no training sees
+_FIXED_SEED = 999_983  # of rendered hands that no training sees
 _FIXED = 16
 
 
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_domain_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare where both sides come from, and their size."""
     parser.add_argument(
-        "--synthetic", default="render", metavar="SOURCE", help="folder with joints, or the word render"
+        "--synthetic", default="render", metavar="SOURCE", help="folder of the SynthHands layout, or the word render"
     )
     parser.add_argument("--real", metavar="DIR", help="folder written by geocongan prepare")
     parser.add_argument("--size", type=int, default=256, help="side of the pictures [px]")
@@ -57,6 +58,11 @@ def domain_fields(args: argparse.Namespace) -> dict:
     return {"sources": (args.synthetic, args.real), "mix": (0.5, 0.5), "size": args.size}
 
 
+def silnet_file(run: Path) -> Path:
+    """Give the file with the weights of a run's SilNet, of its best step."""
+    return run / "best.weights.h5"
+
+
 def run(args: argparse.Namespace) -> None:
     """Start or continue the run that the options describe."""
     with distribute.over(args.devices):
@@ -69,15 +75,18 @@ def _config(args: argparse.Namespace) -> SilNetConfig:
 
 
 class SilNetBatches:
-    """Batches of one kind of picture, half from each side: "image" (N, S, S, 3) float32 -1..1 and "mask" (N, S, S, 1)."""
+    """Batches of one kind of picture, half from each side: "image" (N, S, S, 3) float32 -1..1 and "mask" (N, S, S, 1).
 
-    def __init__(self, config: SilNetConfig):
+    `split` is the side of a folder of renders that is shown.
+    """
+
+    def __init__(self, config: SilNetConfig, split: Split = "train"):
         from geocongan.domains import DomainBatches, DomainConfig
 
         synthetic, real = config.sources
         half = max(1, config.batch_size // 2)
         self.seed = config.seed
-        self.sides = DomainBatches(DomainConfig(synthetic, real, config.size, half, config.seed))
+        self.sides = DomainBatches(DomainConfig(synthetic, real, config.size, half, config.seed, split))
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """Make the batch of a step; colours, sharpness and noise vary, because translations will look like neither side at first."""
@@ -103,7 +112,7 @@ def train(config: SilNetConfig, folder: RunDir, resume: bool = False, log: Calla
 
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
-    fixed = SilNetBatches(replace(config, seed=_FIXED_SEED, batch_size=_FIXED)).batch(0)
+    fixed = SilNetBatches(replace(config, seed=_FIXED_SEED, batch_size=_FIXED), "held_out").batch(0)
     model = build_silnet(config.size, config.filters)
     if config.init and not resume:
         load_weights(model, Path(config.init))

@@ -3,7 +3,8 @@
 geocongan translate --i renders --o ganerated
 
 Every hand is translated before white and composited afterwards: background behind a feathered alpha, textured things before it, and
-then blur, colours, noise and JPEG, so that no seam tells the hand from its surroundings (Mueller et al. 2018, section 3.1).
+then blur, colours, noise and JPEG, so that no seam tells the hand from its surroundings (Mueller et al. 2018, section 3.1). Translators
+know no objects: the hands of SynthHands that hold one are left out.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ import cv2
 import numpy as np
 
 from geocongan.domains import before_chroma, cut
-from geocongan.translator import open_translator
+from geocongan.translator import open_translator, weights_file
 from handpose import cluster
 from handpose.atomic import clear_unfinished
+from handpose.claim import claim
 from handpose.command import add_effects_argument
 from handpose.crop import MARGIN as CROP_MARGIN
 from handpose.crop import Crop
-from handpose.data import Dataset, ganerated, open_dataset
+from handpose.data import Dataset, ganerated, synth_hands
 from handpose.data.synth_hands import COLOUR_CAMERA
 from handpose.errors import HandposeError
+from handpose.runtime import read_weights
 from handpose.synthesis import occluders
 from handpose.synthesis.backgrounds import Backgrounds
 from handpose.synthesis.compose import EFFECTS, camera_effects
@@ -34,13 +37,14 @@ from handpose.synthesis.sampler import default_backgrounds
 from handpose.synthesis.translated import MARGIN, Translator, recoloured
 
 _BATCH = 16
+_SETTINGS = "translate.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `geocongan translate`."""
     add = parser.add_argument
     add("--i", type=Path, required=True, metavar="SYNTH_DIR", help="SynthHands, or a folder of handpose render")
-    add("--o", type=Path, required=True, metavar="DIR", help="folder to write to; an unfinished one is continued")
+    add("--o", type=Path, required=True, metavar="DIR", help="folder to write to; one begun alike is continued")
     add(
         "--weights", type=Path, metavar="FILE|RUN",
         help=".onnx of geocongan export, run of geocongan train, or .weights.h5 (default: the one that comes along)",
@@ -62,6 +66,9 @@ def run(args: argparse.Namespace) -> None:
     weights = args.weights.resolve() if args.weights else None
     settings = args.i.resolve(), weights, args.seed, args.objects, tuple(args.effects)
     dataset, translator, composer = _opened(*settings)
+    sha256 = read_weights(weights_file(weights))[1]
+    kept = {name: getattr(args, name) for name in ("size", "seed", "objects", "effects")}
+    claim(args.o, _SETTINGS, {"i": str(args.i.resolve()), "weights": sha256, **kept})
     count = min(args.n or len(dataset), len(dataset))
     frames = [i for i in range(count) if not _is_written(composer, args.o, i)]
     resized = "" if translator.size == args.size else f", resized from the translator's {translator.size}"
@@ -84,7 +91,7 @@ def _translate(settings: tuple, folder: Path, size: int, numbers: list[int]) -> 
 def _opened(
     folder: Path, weights: Path | None, seed: int, objects: float, effects: tuple[str, ...]
 ) -> tuple[Dataset, Translator, Composer]:
-    return open_dataset(folder), open_translator(weights), Composer(seed, objects, effects)
+    return synth_hands.read(folder).without_objects(), open_translator(weights), Composer(seed, objects, effects)
 
 
 def translate(

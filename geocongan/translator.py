@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from handpose.errors import HandposeError
-from handpose.synthesis.translated import OUTPUT, Translator
+from handpose.synthesis.translated import OUTPUT, Translator, generator_file
 
 WEIGHTS_SUFFIX = ".weights.h5"
 
@@ -23,21 +23,36 @@ def open_translator(path: Path | None = None) -> Translator:
     return Translator(lambda pictures: serve(pictures)[OUTPUT], config["size"])
 
 
+def weights_file(path: Path | None = None) -> Path:
+    """Give the file that holds the weights of what `open_translator` takes. Raises HandposeError where there is no exported one."""
+    if path is None or path.suffix == ".onnx":
+        return generator_file(path)
+    return path / f"synth2real_best{WEIGHTS_SUFFIX}" if path.is_dir() else path
+
+
+def trained_with(path: Path | None = None) -> str | None:
+    """Give the SHA-256 of the SilNet that a translator was trained with, "" where there was none; None where its card does not tell."""
+    try:
+        return json.loads(_card(path).read_text()).get("silnet_sha256")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError) as error:
+        raise HandposeError(f"{_card(path)}: not a card of weights ({error})") from error
+
+
 def load_generator(path: Path):
     """Build synth2real of a run or a .weights.h5 file and fill it: the Keras model and its configuration. Raises HandposeError."""
     from geocongan.networks import build_generator
     from handpose.training.weights import load_weights
 
-    folder = path.is_dir()
-    weights = path / f"synth2real_best{WEIGHTS_SUFFIX}" if folder else path
-    card = path / "config.json" if folder else path.with_name(path.name.removesuffix(WEIGHTS_SUFFIX) + ".json")
+    card = _card(path)
     try:
         config = json.loads(card.read_text())
         config |= {name: int(config[name]) for name in ("size", "filters", "blocks")}
         model = build_generator(config["size"], config["filters"], config["blocks"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise HandposeError(f"{card}: tells no translator's size, filters and blocks ({error})") from error
-    load_weights(model, weights)
+    load_weights(model, weights_file(path))
     return model, config
 
 
@@ -50,3 +65,11 @@ def serving_function(model):
         return {OUTPUT: (values + 1) * 127.5}
 
     return serve
+
+
+def _card(path: Path | None) -> Path:
+    """Give the file that tells about a translator: config.json of a run, or the .json beside the weights."""
+    if path is not None and path.is_dir():
+        return path / "config.json"
+    weights = weights_file(path)
+    return weights.with_name(weights.name.removesuffix(WEIGHTS_SUFFIX).removesuffix(".onnx") + ".json")

@@ -1,14 +1,20 @@
 """The translator's data: silhouettes by ground, the rules by which frames are dropped, and two sides that look alike but for their looks."""
 
+import json
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 from tests_data import write_photo_set
 
+from geocongan import prepare
 from geocongan.cli import main
-from geocongan.domains import DomainBatches, DomainConfig, moved, to_network, to_picture
+from geocongan.domains import DomainBatches, DomainConfig, PhotographedSide, moved, to_network, to_picture
 from geocongan.measures import fid, kid, mask_iou
 from geocongan.silhouettes import cleaned, cut_out, holds_ground, holds_joints, recognise_ground, without_spill
+from handpose.data import photos
+from handpose.images import read_image, write_image
 
 SKIN = (205, 150, 120)
 GROUNDS = {"green": (30, 190, 60), "light": (230, 228, 225), "dark": (6, 6, 8)}
@@ -115,32 +121,61 @@ def test_prepare_writes_what_training_reads(tmp_path, capsys):
         assert np.median(outside) > 0.98, "both sides lie on white"
 
 
-def test_realhands_as_released_is_prepared(tmp_path, capsys):
-    """Speckled lossy masks, one recording with `masks` and JPEG; a frame whose mask is empty is dropped with its reason."""
+def write_realhands(folder, pictures):
+    """Write (image, silhouette) as RealHands is released, twice: speckled lossy masks, and one recording with `masks` and JPEG."""
     rng = np.random.default_rng(0)
-    image, silhouette = hand_on(GROUNDS["green"])
     for user, colour, mask in (("user01", "png", "mask/image_{}.jpg"), ("user06_02", "jpg", "masks/image_{}.png")):
-        for number in range(1, 4):
-            noisy = silhouette if number < 3 else np.zeros_like(silhouette)
-            noisy = np.where(rng.random(noisy.shape) < 0.002 * (number < 3), 255 - noisy, noisy).astype(np.uint8)
-            for name, content in (
-                (f"color/image_{number}_color.{colour}", image[..., ::-1]),
-                (mask.format(number), noisy),
-            ):
-                path = tmp_path / "RealHands" / user / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                cv2.imwrite(str(path), content)
-    assert main(["prepare", "--i", str(tmp_path / "RealHands"), "--o", str(tmp_path / "real"), "--size", "96"]) == 0
+        for part in ("color", mask.partition("/")[0]):
+            (folder / user / part).mkdir(parents=True)
+        for number, (image, silhouette) in enumerate(pictures, 1):
+            speckled = rng.random(silhouette.shape) < 0.002 * silhouette.any()
+            write_image(folder / user / f"color/image_{number}_color.{colour}", image)
+            write_image(folder / user / mask.format(number), np.where(speckled, 255 - silhouette, silhouette))
+    return folder
+
+
+def test_realhands_as_released_is_labelled_cut_and_mirrored(shared_data, tmp_path, capsys):
+    """Without labels a right hand and its mirror image both become what the labelled photograph does: a left hand without forearm."""
+    photographs = photos.read(shared_data / "real" / "rps_greenscreen")
+    sample = next(one for one in photographs.samples() if one.side == "right")
+    silhouette = cut_out(sample.image, "green")
+    wanted, joints, reason = prepare.prepared(sample, 96)
+    assert not reason
+    pictures = [(sample.image, silhouette), (sample.image[:, ::-1], silhouette[:, ::-1])]
+    folder = write_realhands(tmp_path / "RealHands", [*pictures, (sample.image, np.zeros_like(silhouette))])
+    assert main(["prepare", "--i", str(folder), "--o", str(tmp_path / "real"), "--size", "96"]) == 0
     assert "4 of 6 frames kept; dropped: no hand 2" in capsys.readouterr().out
-    (folder,) = (tmp_path / "real").iterdir()
-    assert (folder / "contact_sheet.jpg").exists()
-    for number in range(1, 5):
-        cut = cv2.imread(str(folder / "mask" / f"image_{number}.png"), cv2.IMREAD_GRAYSCALE)
-        assert set(np.unique(cut)) == {0, 255} and cv2.connectedComponents(cut)[0] == 2, "speckles are gone"
-        rows = np.nonzero(cut.any(1))[0]
-        assert 60 < np.ptp(rows) < 92, "speckles do not widen the crop"
-    side = DomainBatches(DomainConfig("render", str(tmp_path / "real"), 64, 2)).real
-    assert len(side) == 4 and not len(side.joints)
+    (written,) = (tmp_path / "real").iterdir()
+    assert (written / "contact_sheet.jpg").exists()
+    found = json.loads((written / "joints.json").read_text())
+    assert sorted(found) == [f"image_{number}" for number in range(1, 5)]
+    for name, joints_px in found.items():
+        assert np.linalg.norm(np.array(joints_px) - joints, axis=-1).mean() < 4, name
+        mask = read_image(written / "mask" / f"{name}.png")[..., 0]
+        assert cv2.connectedComponents(mask)[0] == 2, "speckles are gone"
+        assert mask_iou(mask[None] > 127, wanted[None, ..., 3] > 127)[0] > 0.85, name
+    assert PhotographedSide(tmp_path / "real", 64).joints.shape == (4, 21, 2), "renders are posed like them"
+
+
+def test_hands_that_the_network_is_not_sure_of_are_dropped(tmp_path, capsys):
+    folder = write_realhands(tmp_path / "RealHands", [hand_on(GROUNDS["green"])])
+    assert main(["prepare", "--i", str(folder), "--o", str(tmp_path / "real"), "--size", "96"]) == 0
+    assert "0 of 2 frames kept; dropped: joints or side not sure 2" in capsys.readouterr().out
+
+
+def test_labels_come_before_what_the_network_sees(tmp_path, monkeypatch):
+    sample = photos.read(write_photo_set(tmp_path / "photos", 1))[0]
+    whole = np.full(sample.image.shape[:2], 255, np.uint8)
+    seen = [(np.full((21, 2), 5.0), "right"), (sample.joints_px, "left")]
+    finder = type("Finder", (), {"size": 128, "__call__": lambda *_: seen.pop(0)})()
+    monkeypatch.setattr(prepare, "_finder", lambda: finder)
+    wanted = prepare.prepared(sample, 96)
+    assert sample.side == "right" and len(seen) == 2, "nobody is asked what is known"
+    without_side = prepare.prepared(replace(sample, side=None), 96)
+    without_joints = prepare.prepared(replace(sample, valid=np.arange(21) > 0, load_mask=lambda: whole), 96)
+    for found in (without_side, without_joints):
+        np.testing.assert_allclose(found[1], wanted[1])
+        np.testing.assert_array_equal(found[0][..., :3], wanted[0][..., :3])
 
 
 def test_given_silhouettes_are_taken(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """`geocongan evaluate`: hands that the detector finds, features of others, and each figure with what it was measured by."""
 
+import hashlib
 import json
 import sys
 from types import SimpleNamespace
@@ -117,6 +118,28 @@ def test_every_figure_says_what_it_was_measured_by(tmp_path, capsys):
         assert "24" in line and ("resized" in line or "cut" in line), line
     assert main([*command, "--detector", str(tmp_path / "none.onnx")]) == 1
     assert "none.onnx" in capsys.readouterr().err
+
+
+def test_the_silnet_of_the_training_does_not_judge(tmp_path, capsys):
+    weights = write_translator(tmp_path / "synth2real.onnx", 64)
+    first, second = tmp_path / "first", tmp_path / "second"
+    for run in (first, second):
+        run.mkdir()
+        (run / "best.weights.h5").write_text(f"weights of {run.name}")
+    assert "does not tell" in evaluate.judged_by(first, weights)
+    for trained_with in (first, None):
+        sha256 = hashlib.sha256(b"weights of first").hexdigest() if trained_with else ""
+        weights.with_suffix(".json").write_text(json.dumps({"silnet_sha256": sha256}))
+        assert evaluate.judged_by(second, weights) == "a SilNet that was part of no loss"
+    assert evaluate.judged_by(first, weights) == "a SilNet that was part of no loss", "plain CycleGAN had none"
+    (tmp_path / "config.json").write_text(
+        json.dumps({"silnet_sha256": hashlib.sha256(b"weights of first").hexdigest()})
+    )
+    command = ["evaluate", "--weights", str(tmp_path), "--real", str(tmp_path), "--silnet"]
+    assert main([*command, str(first)]) == 1
+    assert f"{first}: the translator was trained with this SilNet" in capsys.readouterr().err
+    assert main([*command, str(tmp_path / "none")]) == 1
+    assert "the weights cannot be read" in capsys.readouterr().err
 
 
 def test_too_few_hands_found_give_no_distance():

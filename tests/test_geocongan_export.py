@@ -10,7 +10,7 @@ keras = pytest.importorskip("keras")
 from geocongan import export
 from geocongan.cli import main
 from geocongan.networks import build_generator
-from geocongan.translator import open_translator
+from geocongan.translator import open_translator, trained_with
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     keras.utils.set_random_seed(1)
     build_generator(64, 4, 1).save_weights(folder / "synth2real_best.weights.h5")
-    (folder / "config.json").write_text(json.dumps({"size": 64, "filters": 4, "blocks": 1, "sources": ["render", "x"]}))
+    (folder / "config.json").write_text(json.dumps({"size": 64, "filters": 4, "blocks": 1, "silnet_sha256": "ab12"}))
     return folder
 
 
@@ -30,6 +30,7 @@ def test_the_file_does_what_the_run_does(trained, tmp_path, capsys, monkeypatch,
     assert "largest difference from Keras" in capsys.readouterr().out
     card = json.loads(path.with_suffix(".json").read_text())
     assert card["network"] == "synth2real" and card["halved"] == (largest_mb == 0) and path.name in card["sha256"]
+    assert trained_with(path) == trained_with(trained) == "ab12", "evaluate refuses that SilNet as a judge"
     pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 4), dtype=np.uint8)
     pictures[0, :32, :, 3] = 0
     found, wanted = open_translator(path)(pictures), open_translator(trained)(pictures)

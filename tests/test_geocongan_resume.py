@@ -1,6 +1,7 @@
 """`geocongan train` goes on after `kill -9` as if nothing had happened: every network, optimiser, pool, schedule and chance."""
 
 import csv
+import hashlib
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ keras = pytest.importorskip("keras")
 from geocongan import progress
 from geocongan.cli import main
 from geocongan.networks import build_silnet
+from geocongan.translator import trained_with
 
 FIXED = 24  # pictures of the fixed set
 COMMAND = f"import geocongan.progress as p; p._FIXED = {FIXED}; from geocongan.cli import main; main(__import__('sys').argv[1:])"
@@ -70,6 +72,12 @@ def test_the_next_losses_are_those_of_a_run_that_was_never_stopped(runs):
     assert sorted(resumed) == list(range(1, STEPS + 1))
     for number in range(STEPS - 19, STEPS + 1):
         assert resumed[number] == pytest.approx(whole[number], abs=1e-4), number
+
+
+def test_a_run_tells_which_silnet_it_was_trained_with(runs):
+    root, _ = runs
+    sha256 = hashlib.sha256((root / "silnet" / "best.weights.h5").read_bytes()).hexdigest()
+    assert trained_with(root / "whole") == trained_with(root / "killed") == sha256
 
 
 def test_a_fixed_set_is_measured_every_now_and_then(runs):

@@ -1,6 +1,7 @@
 """Translation end to end with an untrained translator: the layout, the labels, what is behind and before the hand, and going on."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import cv2
@@ -121,6 +122,47 @@ def test_what_a_killed_command_left_half_written_is_done_anew(renders, weights, 
     unfinished(beside(frame, "_mask.png")).write_bytes(b"half a picture")
     assert main([*command, "--n", "2"]) == 0
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == whole
+
+
+def test_a_folder_is_gone_on_with_as_it_was_begun(renders, weights, tmp_path, capsys):
+    """Anything that the pictures depend on is kept, the weights by what they are; nothing is written where it differs."""
+    out, same = tmp_path / "out", tmp_path / "same.weights.h5"
+    shutil.copy(weights / "synth2real_best.weights.h5", same)
+    shutil.copy(weights / "config.json", tmp_path / "same.json")
+    begun = {"--i": str(renders), "--o": str(out), "--weights": str(weights), "--objects": "0", "--n": "1"}
+
+    def translate(**other):
+        words = begun | {f"--{name}": value for name, value in other.items()}
+        return main(["translate", *(word for pair in words.items() for word in pair)])
+
+    assert translate() == 0 and translate(weights=str(same)) == 0
+    written = {path: path.read_bytes() for path in out.rglob("*.*")}
+    keras.utils.set_random_seed(1)
+    build_generator(64, 4, 1).save_weights(same)
+    others = {
+        "objects": "1",
+        "seed": "1",
+        "size": "128",
+        "effects": "noise",
+        "i": str(renders / "seq01"),
+        "weights": str(same),
+    }
+    for name, value in others.items():
+        capsys.readouterr()
+        assert translate(**{name: value}) == 1
+        assert f"begun with other settings ({name}); choose another --o" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in out.rglob("*.*")} == written
+
+
+def test_hands_that_hold_things_are_not_translated(renders, weights, tmp_path, capsys):
+    release = tmp_path / "SynthHands_Release"
+    for kind in ("female_noobject", "female_object"):
+        shutil.copytree(renders / "seq01", release / kind / "seq01")
+    options = ["--weights", str(weights), "--o", str(tmp_path / "out")]
+    assert main(["translate", "--i", str(release), *options, "--objects", "0", "--n", "5"]) == 0
+    assert "4 of 4 frames to translate" in capsys.readouterr().out
+    assert main(["translate", "--i", str(release / "female_object"), *options]) == 1
+    assert "only hands with objects" in capsys.readouterr().err
 
 
 def test_effects_of_the_camera_come_after_compositing_and_are_chosen():

@@ -73,6 +73,19 @@ def test_the_raw_release_has_no_masks_and_some_rgba_pictures(tmp_path):
     np.testing.assert_array_equal(sample.mask, HAND)
 
 
+def test_frames_with_objects_can_be_left_out(tmp_path):
+    """Wherever in the release one begins; and only by the names of its folders."""
+    release = tmp_path / "my_object" / "SynthHands_Release"
+    for kind in ("female_object", "male_noobject"):
+        write(release / kind)
+    for folder, kept in ((release, 1), (release / "male_noobject", 1), (release.parent, 1)):
+        frames = synth_hands.read(folder).without_objects()
+        assert len(frames) == kept and "female_object" not in frames[0].name, folder
+    for folder in (release / "female_object", release / "female_object" / "seq01"):
+        with pytest.raises(HandposeError, match="only hands with objects; give"):
+            synth_hands.read(folder).without_objects()
+
+
 def test_colour_and_depth_cameras_see_the_same_points():
     point = np.array([10.0, 20, 500])
     shift = COLOUR_CAMERA.project(point + COLOUR_FROM_DEPTH_MM) - COLOUR_CAMERA.project(point)

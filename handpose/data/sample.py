@@ -36,5 +36,5 @@ class Sample:
 
     @property
     def mask(self) -> np.ndarray | None:
-        """The hand's silhouette, (H, W) uint8, 255 inside, or None."""
+        """The hand's silhouette (in SynthHands' object folders with what it holds), (H, W) uint8, 255 inside, or None."""
         return self.load_mask() if self.load_mask else None

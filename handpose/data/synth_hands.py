@@ -31,11 +31,15 @@ INVALID_DEPTH = 32001
 _JOINTS, _COLOUR, _ON_DEPTH, _DEPTH, _MASK = (
     "_joint_pos.txt", "_color.png", "_color_on_depth.png", "_depth.png", "_mask.png",
 )  # fmt: skip
+_WITH_OBJECT = {"female_object", "male_object"}  # folders of the release
 _FRAMES_PER_FOLDER, _PARTS, _CAMS = 480, 3, 5  # the release's folders hold fewer than 500 frames
 
 
 class SynthHands:
-    """All frames below a folder, in the order of their paths; one Sample each by index, in the colour camera's frame."""
+    """All frames below a folder, in the order of their paths; one Sample each by index, in the colour camera's frame.
+
+    The mask of a frame of the release's object folders covers what the hand holds, too: the green tells no more.
+    """
 
     def __init__(self, folder: Path, frames: list[Path]):
         self.name, self.folder, self.frames = "SynthHands", folder, frames
@@ -58,6 +62,14 @@ class SynthHands:
             camera=COLOUR_CAMERA,
             load_mask=load_mask,
         )
+
+    def without_objects(self) -> SynthHands:
+        """Leave out the frames whose masks are more than the hand. Raises HandposeError where none is left."""
+        root = self.folder.resolve()
+        bare = [f for f in self.frames if _WITH_OBJECT.isdisjoint((root / f.relative_to(self.folder)).parts)]
+        if not bare:
+            raise HandposeError(f"{self.folder}: only hands with objects; give the release, or its noobject folders")
+        return SynthHands(self.folder, bare)
 
     def depth_mm(self, index: int) -> np.ndarray:
         """Read the depth picture (480, 640) float32 [mm] of the depth camera, 0 where it is invalid."""

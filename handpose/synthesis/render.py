@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from tqdm import tqdm
 from handpose import cluster
 from handpose.atomic import clear_unfinished
 from handpose.camera import Camera
+from handpose.claim import claim
 from handpose.data import synth_hands
 from handpose.data.synth_hands import CHROMA, COLOUR_CAMERA, COLOUR_FROM_DEPTH_MM, DEPTH_CAMERA, SIZE_PX
 from handpose.draw import contact_sheet, draw_skeleton
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         raise HandposeError("--n must be at least 1 and --seed at least 0")
     work = partial(_render, args.o.resolve(), args.seed, args.mesh.resolve() if args.mesh else None)
     _renderer(*work.args[1:])  # a mesh that cannot be used is told before a folder is made
-    _claim(args.o, {"n": args.n, "seed": args.seed, "mesh": args.mesh.name if args.mesh else None})
+    claim(args.o, _SETTINGS, {"n": args.n, "seed": args.seed, "mesh": args.mesh.name if args.mesh else None})
     frames = [synth_hands.frame_path(args.o, index) for index in range(args.n)]
     missing = [index for index, frame in enumerate(frames) if not synth_hands.is_written(frame)]
     if len(missing) < args.n:
@@ -126,23 +126,6 @@ def _picture(mesh, skeleton: Skeleton, pose: HandPose, look: Look, camera: Camer
 def _on_green(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     share = alpha[..., None].astype(np.float32) / 255
     return np.round(rgb * share + np.array(CHROMA, np.float32) * (1 - share)).astype(np.uint8)
-
-
-def _claim(folder: Path, settings: dict) -> None:
-    """Take an empty folder, or one of an unfinished render with the same settings; never write into anything else."""
-    record = folder / _SETTINGS
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if record.is_file():
-            found = json.loads(record.read_text())
-            if found != settings:
-                raise HandposeError(f"{folder} holds a render with other settings ({found}); choose another folder")
-        elif any(folder.iterdir()):
-            raise HandposeError(f"{folder} is not empty and holds no render; choose another folder")
-        else:
-            record.write_text(json.dumps(settings) + "\n")
-    except (OSError, ValueError) as error:
-        raise HandposeError(f"{folder}: cannot be used ({error})") from error
 
 
 def _write_contact_sheet(folder: Path) -> None:

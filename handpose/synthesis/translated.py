@@ -41,12 +41,9 @@ class Translator:
         self._run, self.size = run, size
 
     @classmethod
-    def from_file(cls, path: Path | None = None, threads: int | None = None) -> Translator:
-        """Load a file of `geocongan export`, or the one that comes along, to run on so many threads (default: one a core).
-
-        Raises HandposeError where it cannot be used.
-        """
-        network = load_network(generator_file(path), "auto", "cpu", (OUTPUT,), threads)
+    def from_file(cls, path: Path | None = None) -> Translator:
+        """Load a file of `geocongan export`, or the one that comes along. Raises HandposeError where it cannot be used."""
+        network = load_network(generator_file(path), "auto", "cpu", (OUTPUT,))
         return cls(lambda pictures: network(pictures)[OUTPUT], network.input_size)
 
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
