@@ -20,9 +20,10 @@ def training_item(
 ) -> Item:  # fmt: skip
     """Make the item of an image (S, S, 3) of a left hand with joints (21, 2) [cells].
 
-    Without joints_rel (21, 3) its 3D is unknown; a joint that is not `valid`, or NaN there, has none. With `left` False the image is
-    mirrored into a right hand, which only teaches side and presence: its joints are learnt from the left one. A hand is present while
-    most of its joints are inside. `silhouette` (S, S) uint8 tells where joints without a label may be.
+    The 2D of a joint that is not `valid` is unknown, and the 3D of one that is NaN in joints_rel (21, 3), or of all without it: a hidden
+    joint may lack one and have the other. With `left` False the image is mirrored into a right hand, which only teaches side and presence:
+    its joints are learnt from the left one. A hand is present while most of its joints are inside. `silhouette` (S, S) uint8 tells where
+    joints without a label may be.
     """
     inside = ((cells > -0.5) & (cells < HEATMAP_SIZE - 0.5)).all(-1)
     labelled = (np.ones(N_JOINTS, bool) if valid is None else valid) & left
@@ -31,7 +32,7 @@ def training_item(
     if silhouette is not None:
         mask = cv2.resize(silhouette, mask.shape, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     joints_rel = np.full((N_JOINTS, 3), np.nan) if joints_rel is None else joints_rel
-    known_3d = np.isfinite(joints_rel).all(-1) & labelled
+    known_3d = np.isfinite(joints_rel).all(-1) & left
     return {
         "image": image if left else np.ascontiguousarray(image[:, ::-1]),
         "cells": cells.astype(np.float32),

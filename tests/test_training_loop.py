@@ -1,6 +1,9 @@
 """The loop that every training runs in: stopping early, layers that stay fixed, runs that go wrong, folders that begin late."""
 
 import argparse
+import json
+import signal
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -57,10 +60,10 @@ def run(folder, config, scores=None, resume=False, make=batches, model=None, log
 def test_a_run_stops_where_it_no_longer_improves_and_stays_stopped(tmp_path):
     config = RunConfig(**CONFIG, steps=100, patience=2)
     folder, lines = RunDir.plan(tmp_path / "run", {}), []
-    assert run(folder, config, scores=[1, 3, 2, 4, 4, 3, 1, 9], log=lines.append)
+    assert run(folder, config, scores=[1, 3, 2, 4, 4, 3, 1, 1], log=lines.append)
     assert "stopped early, after 14 steps" in lines[0]  # 4 at step 8, again at step 10, and then twice worse
     resumed = []
-    assert run(folder, config, scores=[9], resume=True, log=resumed.append)
+    assert run(folder, config, scores=[1], resume=True, log=resumed.append)
     assert "stopped early, after 14 steps" in resumed[0]
 
 
@@ -83,16 +86,41 @@ def test_what_is_kept_is_averaged_and_what_goes_on_is_not(tmp_path):
 
 
 def test_ctrl_c_while_it_is_evaluated_saves_the_weights_that_go_on(tmp_path):
-    def stopped():
-        raise KeyboardInterrupt
-        yield
+    def pressed():
+        signal.raise_signal(signal.SIGINT)
+        yield 1.0
 
     model, folder, lines = network(), RunDir.plan(tmp_path / "run", {}), []
-    assert not run(folder, RunConfig(**CONFIG, steps=6), scores=stopped(), model=model, log=lines.append)
+    assert not run(folder, RunConfig(**CONFIG, steps=6), scores=pressed(), model=model, log=lines.append)
     assert lines == [f"stopped at step 2; go on with: train --resume --o {folder.path}"]
     with np.load(folder.path / "checkpoint.npz") as stored:
         np.testing.assert_equal(model.get_weights(), [stored[f"weight{i}"] for i in range(len(model.weights))])
         assert any((stored[f"weight{i}"] != stored[f"average{i}"]).any() for i in range(len(model.weights)))
+
+
+def test_a_run_that_is_made_longer_has_to_beat_its_last_score(tmp_path):
+    config, folder = RunConfig(**CONFIG, steps=4), RunDir.plan(tmp_path / "run", {})
+    assert run(folder, config, scores=[1, 2, 9])
+    best = weights_in(folder.path / "best.weights.h5")
+    assert run(folder, replace(config, steps=8), scores=[5, 5, 5], resume=True)
+    np.testing.assert_equal(weights_in(folder.path / "best.weights.h5"), best)
+    assert (weights_in(folder.path / "model.weights.h5")[0] != best[0]).any()
+
+
+def test_weights_that_are_half_written_leave_the_old_ones_whole(tmp_path, monkeypatch):
+    learner = Supervised(network(), lambda found, targets: {"loss": keras.ops.mean(found)}, RunConfig(**CONFIG))
+    learner.keep(tmp_path, best=True)
+
+    def killed(model, path):
+        path.write_bytes(b"half of it")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(keras.Model, "save_weights", killed)
+    with pytest.raises(KeyboardInterrupt):
+        learner.keep(tmp_path, best=True)
+    for name in ("model", "best"):
+        np.testing.assert_equal(weights_in(tmp_path / f"{name}.weights.h5"), learner.model.get_weights())
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_checkpoint_of_other_networks_is_refused(tmp_path):
@@ -164,6 +192,29 @@ def test_a_run_folder_begins_with_the_run(tmp_path):
         opened()
     with pytest.raises(HandposeError, match="--patience must be 0 or more, not -1"):
         run_fields(parser.parse_args(["--i", "x", "--patience", "-1"]))
+
+
+@pytest.mark.parametrize("end", [{"steps": 50, "minutes": 0.0}, {"steps": 0, "minutes": 2.5}])
+def test_a_resumed_run_takes_another_end_and_tells_what_it_does_not_take(tmp_path, capsys, end):
+    parser = argparse.ArgumentParser()
+    add_run_arguments(parser, "runs/x", batch=4, minutes=1)
+    folder = str(tmp_path / "run")
+
+    def opened(*options):
+        args = parser.parse_args([*options, "--o", folder])
+        return open_run(args, RunConfig, lambda args: RunConfig(**run_fields(args)))
+
+    config, made = opened("--i", "x", "--steps", "2", "--lr", "0.1")
+    made.begin()
+    assert opened("--resume")[0] == config
+    assert not capsys.readouterr().out
+    option, value = ("--steps", "50") if end["steps"] else ("--minutes", "2.5")
+    longer = opened("--resume", option, value, "--lr", "0.3", "--freeze", "stem", "--save-every", "9")[0]
+    assert longer == replace(config, **end)
+    told = capsys.readouterr().out
+    assert told.count("\n") == 1 and "without --freeze --lr --save-every: only its --steps or --minutes" in told
+    assert json.loads((tmp_path / "run" / "config.json").read_text())[option[2:]] == end[option[2:]]
+    assert opened("--resume")[0] == longer, "the end is kept"
 
 
 def test_foreign_weights_are_found_out_before_the_folder_exists(tmp_path):

@@ -17,6 +17,12 @@ LossFunction = Callable[[Any, Any], Losses]
 TrainStep = Callable[[Any, Any], dict[str, float]]
 
 
+def gradient_scaled(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Give what trains in the precision that is set: in float16 gradients are scaled, or they would vanish."""
+    half = keras.config.dtype_policy().compute_dtype == "float16"
+    return keras.optimizers.LossScaleOptimizer(optimizer) if half else optimizer
+
+
 def make_train_step(
     model: keras.Model, loss_function: LossFunction, optimizer: keras.optimizers.Optimizer
 ) -> TrainStep:
@@ -57,6 +63,7 @@ def _mirrored_step(model, loss_function, optimizer) -> TrainStep:
     import tensorflow as tf
 
     strategy = tf.distribute.get_strategy()
+    clipnorm = getattr(optimizer, "inner_optimizer", optimizer).clipnorm
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
@@ -73,8 +80,8 @@ def _mirrored_step(model, loss_function, optimizer) -> TrainStep:
             scaled = optimizer.scale_loss(losses["loss"]) / devices
         gradients = context.all_reduce("SUM", tape.gradient(scaled, model.trainable_variables))
         # Keras clips before it sums over the devices. Clipped here, and divided, the gradients pass its clipping as they are.
-        if optimizer.clipnorm is not None:
-            gradients = [tf.clip_by_norm(gradient, optimizer.clipnorm) for gradient in gradients]
+        if clipnorm is not None:
+            gradients = [tf.clip_by_norm(gradient, optimizer.scale_loss(clipnorm)) for gradient in gradients]
         shares = [gradient / devices for gradient in gradients]
         optimizer.apply_gradients(zip(shares, model.trainable_variables, strict=True))
         return losses
@@ -92,13 +99,15 @@ def _jax_step(model, loss_function, optimizer) -> TrainStep:
 
     everywhere, share_out = jax_layout()
 
-    def forward(trainable, fixed, inputs, targets):
+    def forward(trainable, fixed, slots, inputs, targets):
         outputs, fixed = model.stateless_call(trainable, fixed, inputs, training=True)
         losses = loss_function(outputs, targets)
-        return losses["loss"], (losses, fixed)
+        with keras.StatelessScope(state_mapping=list(zip(optimizer.variables, slots, strict=True))):
+            return optimizer.scale_loss(losses["loss"]), (losses, fixed)
 
     def update(trainable, fixed, slots, inputs, targets):
-        (_, (losses, fixed)), gradients = jax.value_and_grad(forward, has_aux=True)(trainable, fixed, inputs, targets)
+        differentiated = jax.value_and_grad(forward, has_aux=True)
+        (_, (losses, fixed)), gradients = differentiated(trainable, fixed, slots, inputs, targets)
         trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
         return losses, trainable, fixed, slots
 

@@ -1,4 +1,8 @@
-"""The loop that every training here runs in: step, evaluate, save, stop. It resumes exactly."""
+"""The loop that every training here runs in: step, evaluate, save, stop.
+
+It resumes exactly: all that the next step depends on comes back. A run of so many --steps goes on as if it had never stopped; the rates
+of one of so many --minutes follow the clock, which no two runs share, so it goes on at the rate due by the time that it has trained.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ import numpy as np
 from handpose.atomic import atomic_write
 from handpose.errors import HandposeError
 from handpose.training import distribute
+from handpose.training.interrupt import ctrl_c_waits
 from handpose.training.options import RunConfig, done_share
 from handpose.training.run_dir import CHECKPOINT_NAME, RunDir
 
@@ -55,7 +60,8 @@ def run_loop(
 ) -> bool:
     """Train to the end, early where evaluations no longer improve, or to Ctrl-C, which saves; say whether the end was reached.
 
-    Leaves in `folder` losses.csv, checkpoint.npz, and the averaged weights of the best evaluation and of the last. Raises HandposeError
+    Ctrl-C takes effect between steps; a second one raises KeyboardInterrupt at once, and saves nothing. Of several processes the first one's
+    counts. Leaves in `folder` losses.csv, checkpoint.npz, and the averaged weights of the best evaluation and of the last. Raises HandposeError
     where a loss or a weight is not finite, naming the step and the file of its batch; the last good checkpoint stays.
     """
     from tqdm import tqdm
@@ -93,32 +99,34 @@ def run_loop(
         state["best"], state["stale"] = (score, 0) if best else (state["best"], state["stale"] + 1)
 
     try:
-        while (progress := distribute.agreed(done_share(config, state["step"], time.monotonic() - started))) < 1:
-            if config.patience and state["stale"] >= config.patience:
-                log(f"no better for {state['stale']} evaluations: stopped early, after {state['step']} steps")
-                break
-            batch = next(batches)
-            losses = learner.step(state["step"], batch, progress)
-            state["step"] += 1
-            for name, value in losses.items():
-                if not math.isfinite(value):
-                    raise _not_finite(f"{name} is {value}", state["step"], folder, batch)
-            folder.log(state["step"], **losses)
-            bar.update()
-            bar.set_postfix(loss=f"{losses['loss']:.2f}", refresh=False)
-            if state["step"] % config.evaluate_every == 0:
-                evaluate()
-            if state["step"] % config.save_every == 0:
-                save()
-    except KeyboardInterrupt:
-        save()
-        log(f"stopped at step {state['step']}; go on with: {command} --resume --o {folder.path}")
-        return False
+        with ctrl_c_waits() as stop_asked:
+            while (progress := distribute.agreed(done_share(config, state["step"], time.monotonic() - started))) < 1:
+                if distribute.agreed(float(stop_asked())):
+                    save()
+                    log(f"stopped at step {state['step']}; go on with: {command} --resume --o {folder.path}")
+                    return False
+                if config.patience and state["stale"] >= config.patience:
+                    log(f"no better for {state['stale']} evaluations: stopped early, after {state['step']} steps")
+                    break
+                batch = next(batches)
+                losses = learner.step(state["step"], batch, progress)
+                state["step"] += 1
+                for name, value in losses.items():
+                    if not math.isfinite(value):
+                        raise _not_finite(f"{name} is {value}", state["step"], folder, batch)
+                folder.log(state["step"], **losses)
+                bar.update()
+                bar.set_postfix(loss=f"{losses['loss']:.2f}", refresh=False)
+                if state["step"] % config.evaluate_every == 0:
+                    evaluate()
+                if state["step"] % config.save_every == 0:
+                    save()
     finally:
         batches.close()
         bar.close()
     save()
     evaluate()
+    save()  # the score, too: a run that is made longer has to beat it
     log(f"done: {state['step']} steps, weights in {folder.path}")
     return True
 

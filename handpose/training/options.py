@@ -7,7 +7,7 @@ import atexit
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,6 +39,8 @@ class RunConfig:
 
 Config = TypeVar("Config", bound=RunConfig)
 
+_OF_THE_CALL = ("o", "resume", "devices")  # options that are not the run's own
+
 
 def add_run_arguments(parser: argparse.ArgumentParser, folder: str, batch: int, minutes: int) -> None:
     """Declare the options of a run that mixes sources: `folder`, `batch` and `minutes` are its defaults."""
@@ -54,7 +56,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser, folder: str, batch: int,
     """Declare how long, how fast and where to: the options of every run."""
     add = parser.add_argument
     add("--o", default=folder, metavar="RUN_DIR", help=f"folder of the run (default: {folder})")
-    add("--resume", action="store_true", help="continue the run in --o")
+    add("--resume", action="store_true", help="continue the run in --o, with --steps or --minutes to another end")
     add("--steps", type=int, default=0, help="stop after so many steps")
     add("--minutes", type=float, help=f"stop after so much time (default: {minutes} without --steps)")
     add("--batch", type=int, default=batch)
@@ -67,7 +69,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser, folder: str, batch: int,
     add("--init", default="", metavar="WEIGHTS", help="start from these .weights.h5")
     add("--devices", default="1", metavar="N|all", help="GPUs of this host that share each batch; all: of every host")
     add("--tensorboard", action="store_true", help="write logs for TensorBoard into the run's folder, beside the CSV")
-    parser.set_defaults(default_minutes=float(minutes))
+    parser.set_defaults(default_minutes=float(minutes), default_of=parser.get_default)
 
 
 def run_fields(args: argparse.Namespace) -> dict[str, Any]:
@@ -105,13 +107,26 @@ def open_run(
     """
     if args.resume:
         folder, stored = RunDir.resume(_own(Path(args.o), resume=True))
-        config = restored(kind, stored)
+        config = _to_another_end(restored(kind, stored), args)
+        folder.set_config(asdict(config))
     else:
         config = make(args)
         folder = RunDir.plan(_own(Path(args.o), resume=False), asdict(config))
     if config.tensorboard:
         folder.board = Board(folder.path)
     return config, folder
+
+
+def _to_another_end(config: Config, args: argparse.Namespace) -> Config:
+    """Have a run end where the options say, if they do; tell in a line what else they say, for a run keeps all the rest."""
+    given = [name for name, value in vars(args).items() if value != args.default_of(name) and name not in _OF_THE_CALL]
+    if ignored := [f"--{name.replace('_', '-')}" for name in given if name not in ("steps", "minutes")]:
+        print(
+            f"{args.o} goes on as {CONFIG_NAME} says, without {' '.join(ignored)}: only its --steps or --minutes can change"
+        )
+    if not (args.steps or args.minutes):
+        return config
+    return replace(config, steps=args.steps, minutes=args.minutes or 0.0)
 
 
 def _own(folder: Path, resume: bool) -> Path:

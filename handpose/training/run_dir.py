@@ -50,8 +50,12 @@ class RunDir:
             raise _exists(self.path) from error
         except OSError as error:
             raise HandposeError(f"{self.path}: cannot be created ({error.strerror})") from error
-        atomic_write(self.path / CONFIG_NAME, json.dumps(self._config, indent=1).encode())
+        self.set_config(self._config)
         self._config = None
+
+    def set_config(self, config: dict[str, Any]) -> None:
+        """Write config.json."""
+        atomic_write(self.path / CONFIG_NAME, json.dumps(config, indent=1).encode())
 
     @classmethod
     def resume(cls, path: str | Path) -> tuple[RunDir, dict[str, Any]]:

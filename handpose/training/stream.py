@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from handpose.errors import HandposeError
+from handpose.training.interrupt import without_ctrl_c
 
 _AHEAD = 6  # batches kept ready
 
@@ -25,7 +26,8 @@ def stream(
     context = multiprocessing.get_context("spawn")
     ready = context.Queue(_AHEAD)
     worker = context.Process(target=_work, args=(maker, config, first_step, ready), daemon=True)
-    worker.start()
+    with without_ctrl_c():  # it is the training's to handle
+        worker.start()
     try:
         while True:
             try:
@@ -47,7 +49,7 @@ def _work(maker, config, step: int, ready) -> None:
 
     import cv2
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows, and where it was pressed while the process started
     cv2.setNumThreads(1)
     parent = os.getppid()
     try:

@@ -13,6 +13,7 @@ from handpose.training import backend, checkpoint
 from handpose.training.freeze import freeze
 from handpose.training.muon import Muon
 from handpose.training.options import RunConfig
+from handpose.training.weights import save_weights
 
 WARM_UP_STEPS, _WARM_UP_SHARE = 300, 0.1  # whichever is shorter
 WEIGHT_DECAY = 0.02
@@ -25,7 +26,9 @@ class Supervised:
     def __init__(self, model: keras.Model, losses: backend.LossFunction, config: RunConfig):
         freeze(model, config.freeze)
         self.model, self.learning_rate = model, config.learning_rate
-        self.optimizer = Muon(config.learning_rate, weight_decay=WEIGHT_DECAY, clipnorm=CLIP_NORM)
+        self.optimizer = backend.gradient_scaled(
+            Muon(config.learning_rate, weight_decay=WEIGHT_DECAY, clipnorm=CLIP_NORM)
+        )
         self.average = checkpoint.MovingAverage(model)
         self._step = backend.make_train_step(model, losses, self.optimizer)
 
@@ -43,7 +46,7 @@ class Supervised:
     def keep(self, folder: Path, best: bool) -> None:
         """Write model.weights.h5 and, where it is the `best`, best.weights.h5."""
         for name in ["model"] + ["best"] * best:
-            self.model.save_weights(folder / f"{name}.weights.h5")
+            save_weights(self.model, folder / f"{name}.weights.h5")
 
     def values(self) -> dict[str, list[np.ndarray]]:
         """Give weights, their average and the optimiser's state."""

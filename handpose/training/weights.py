@@ -1,13 +1,23 @@
-"""Loading Keras weights without silence about what does not fit."""
+"""Keras weights in files: written whole or not at all, and read without silence about what does not fit."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import keras
 
+from handpose.atomic import atomic_write
 from handpose.errors import HandposeError
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Write FILE.weights.h5; one that exists stays whole until the new one is."""
+    with TemporaryDirectory() as folder:
+        draft = Path(folder) / path.name  # Keras wants this ending, and a draft of `atomic_write` has its own
+        model.save_weights(draft)
+        atomic_write(path, draft.read_bytes())
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
