@@ -29,11 +29,12 @@ import numpy as np
 
 from handpose import cluster
 from handpose.atomic import atomic_write, clear_unfinished, unfinished
+from handpose.data.options import add_read_argument, check_read
 from handpose.errors import HandposeError
 from handpose.training.options import parse_mix
 from regnet import shards
 from regnet.dataset_crops import WINDOW, OnDemand, window_of
-from regnet.labelled import Opened, open_split
+from regnet.labelled import Opened, open_split, reader_of
 
 _PER_SHARD, _SHARDS = 1000, 500  # so many shards at most: a reader keeps all open, and systems allow about 1000 files
 _DEATHS = 3  # of workers, without a shard finished in between, that are no accident
@@ -47,6 +48,7 @@ class Settings:
     hands: list[int]
     counts: list[int]
     split: str | None
+    read: list[str]
     per_shard: int
     seed: int
     window_px: int = WINDOW
@@ -72,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--o", required=True, type=Path, metavar="DIR", help="folder of the shards")
     add("--n", type=int, help="so many hands (default: as many as the mix has without taking one twice)")
     add("--split", choices=("train", "held_out", "all"), default="train", help="side of the datasets' splits")
+    add_read_argument(parser)
     add("--seed", type=int, default=0)
     add("--per-shard", type=int, metavar="N", help="hands in a shard (default: 1000, more where there are very many)")
     cluster.add_arguments(parser)
@@ -94,11 +97,12 @@ def settings_of(args: argparse.Namespace) -> Settings:
             raise HandposeError(f"--{option.replace('_', '-')} must be 1 or more, not {getattr(args, option)}")
     sources = [str(Path(folder).resolve()) for folder in args.i]
     split = None if args.split == "all" else args.split
-    hands = [_checked(folder, split) for folder in sources]
+    check_read(args.read, [reader_of(Path(folder)) for folder in sources])
+    hands = [_checked(folder, split, tuple(args.read)) for folder in sources]
     mix = parse_mix(args.mix, sources) if args.mix else tuple(map(float, hands))
     counts = _counts(hands, mix, args.n)
     per_shard = args.per_shard or max(_PER_SHARD, -(-sum(counts) // _SHARDS))
-    return Settings(sources, hands, counts, split, per_shard, args.seed)
+    return Settings(sources, hands, counts, split, args.read, per_shard, args.seed)
 
 
 def prepare(settings: Settings, folder: Path, workers: int | None = None, address: str | None = None) -> None:
@@ -141,7 +145,7 @@ def write_shard(path: Path, rows: np.ndarray, settings: Settings) -> dict[str, i
     writer = module.ArrayRecordWriter(str(temporary), "group_size:1,uncompressed")  # pictures are compressed already
     written = 0
     for source, index in rows.tolist():
-        window = window_of(_opened(settings.sources[source], settings.split), index)
+        window = window_of(_opened(settings.sources[source], settings.split, tuple(settings.read)), index)
         if window is not None:
             writer.write(shards.encode(window, source, index))
             written += 1
@@ -225,13 +229,13 @@ def _note(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 @lru_cache(None)
-def _opened(folder: str, split) -> Opened:
-    return open_split(Path(folder), split)
+def _opened(folder: str, split: str | None, read: tuple[str, ...]) -> Opened:
+    return open_split(Path(folder), split, read)
 
 
-def _checked(folder: str, split) -> int:
+def _checked(folder: str, split: str | None, read: tuple[str, ...]) -> int:
     """Count the hands of a dataset. Raises HandposeError where it has none, or none with a joint or a mask."""
-    opened = _opened(folder, split)
+    opened = _opened(folder, split, read)
     if opened.reader == "shards":
         raise HandposeError(f"{folder}: shards already; give the dataset itself")
     if not len(opened.samples):

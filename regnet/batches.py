@@ -26,6 +26,7 @@ class StreamConfig:
     without_hand: str = ""  # folder of pictures that look like hands and show none
     generator: str = ""  # file of the translator, for "ganerate"
     effects: tuple[str, ...] = EFFECTS  # of the camera, on rendered hands
+    read: tuple[str, ...] = ()  # options of the datasets' readers, as views=BB_left
 
 
 class BatchMaker:
@@ -42,14 +43,15 @@ class BatchMaker:
         folders = [Path(source) for source in config.sources if source not in (RENDER, GANERATE)]
         data = shared_data()
         backgrounds = Backgrounds(data / "backgrounds" if data else None)
-        self.datasets = {str(folder): PhotoCrops([folder], "train", backgrounds, config.size) for folder in folders}
+        self.datasets = {
+            str(folder): PhotoCrops([folder], "train", backgrounds, config.size, config.read) for folder in folders
+        }
         self.made: dict[str, Any] = {}
         rendered = config.seed, config.size, backgrounds, config.effects
         if RENDER in config.sources:
             self.made[RENDER] = RenderItems(*rendered)
         if GANERATE in config.sources:
-            one_of_many = Translator.from_file(Path(config.generator), threads=1)  # there is a worker for each core
-            self.made[GANERATE] = RenderItems(*rendered, one_of_many)
+            self.made[GANERATE] = RenderItems(*rendered, Translator.from_file(Path(config.generator)))
         self.without_hand = WithoutHand(Path(config.without_hand), config.size) if config.without_hand else None
 
     def batch(self, step: int) -> dict[str, np.ndarray]:

@@ -11,19 +11,32 @@ import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from handpose.data.options import add_read_argument, check_read, name_of
 from handpose.errors import HandposeError
+from handpose.outputs import prepare_outputs
 from regnet.averaged import AveragingPredictor
-from regnet.labelled import RENDER, LabelledWindow, cut_windows, is_labelled, open_split, rendered_windows
-from regnet.measure import PCK_LIMITS, Measured, measure
+from regnet.labelled import (
+    RENDER,
+    LabelledWindow,
+    Opened,
+    cut_windows,
+    is_labelled,
+    open_split,
+    reader_of,
+    rendered_windows,
+)
+from regnet.measure import PCK_LIMITS, measure
 from regnet.predictor import DEFAULT_WEIGHTS, Predictor
 from regnet.protocols import GENERAL, PROTOCOLS, Protocol
-from regnet.report import Report
+from regnet.report import FILES, Report, alignments_of
 from regnet.report_plot import require_matplotlib
 
 RENDERED_HANDS = 2000
+SPLITS = ("train", "held_out", "val", "test")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--n", type=int, help=f"measure so many hands (default: all; of render {RENDERED_HANDS})")
     parser.add_argument("--seed", type=int, default=2026, help="which hands are drawn (default: 2026)")
-    parser.add_argument("--split", choices=("train", "held_out"), help="only one side of a dataset's split")
+    parser.add_argument(
+        "--split", choices=SPLITS, help="only one side of a dataset's split (val, test: of InterHand2.6M)"
+    )
+    add_read_argument(parser)
     parser.add_argument(
         "--augment",
         action="store_true",
@@ -62,11 +78,10 @@ def run(args: argparse.Namespace) -> None:
     if args.v or (args.i != RENDER and not is_labelled(Path(args.i))):
         _track(args)
         return
+    check_read(args.read, [] if args.i == RENDER else [reader_of(Path(args.i))])
     if args.report:
         require_matplotlib()
-    for path in (args.output, args.json, args.report):
-        if path and not Path(path).parent.is_dir():
-            raise HandposeError(f"{Path(path).parent}: no such folder")
+    prepare_outputs("regnet", _outputs(args))
     if args.predictions:
         _score_predictions(args)
         return
@@ -77,15 +92,15 @@ def run(args: argparse.Namespace) -> None:
         count = args.n or RENDERED_HANDS
         windows, dataset, protocol = rendered_windows(count, args.seed, predictor.input_size), RENDER, GENERAL
     else:
-        opened = open_split(Path(args.i), args.split)
-        dataset, protocol = opened.samples.name, PROTOCOLS.get(opened.reader, GENERAL)
+        opened, protocol = _opened(args)
+        dataset = opened.samples.name
         windows, count = cut_windows(opened, predictor.input_size, args.n, args.seed)
     measured = measure(predictor, _with_progress(windows, count), protocol)
-    _print(args.i, dataset, measured, protocol)
     weights = (args.weights or DEFAULT_WEIGHTS.name) + (", mean of 5 altered copies" if args.augment else "")
     report = Report(args.i, dataset, args.split, weights, protocol, measured)
+    _print(report)
     if args.json:
-        Path(args.json).write_text(json.dumps(report.content()) + "\n")
+        _write_json(args.json, report.content())
     if args.report:
         report.write(args.report)
     if args.output:
@@ -98,9 +113,31 @@ def load_predictor(weights: str | None) -> Predictor:
     return Predictor.from_file(path, runtime="auto" if path.suffix == ".onnx" else "keras")
 
 
-def _print(source: str, dataset: str, measured: Measured, protocol: Protocol) -> None:
-    figures = measured.figures
-    print(f"{source}: {figures['n']} hands, each in its labelled crop")
+def _outputs(args: argparse.Namespace) -> list[Path]:
+    """Give the files that will be written; of a report that is not there yet its folder."""
+    import cv2
+
+    if args.output and not cv2.haveImageWriter(args.output):
+        raise HandposeError(f"{args.output}: cannot be written as a picture; end it in .jpg or .png")
+    files = [Path(path) for path in (args.output, args.json) if path]
+    if not args.report:
+        return files
+    if args.report.exists() and not args.report.is_dir():
+        raise HandposeError(f"{args.report}: not a folder; --report writes several files into one")
+    return files + ([args.report / name for name in FILES] if args.report.is_dir() else [args.report])
+
+
+def _opened(args: argparse.Namespace) -> tuple[Opened, Protocol]:
+    """Open a dataset as its papers read it, where the options say nothing else, and fit its protocol to it."""
+    folder = Path(args.i)
+    protocol = PROTOCOLS.get(name_of(reader_of(folder)), GENERAL)
+    opened = open_split(folder, args.split, (*protocol.read, *args.read))
+    return opened, protocol.on(getattr(opened.samples, "palm", None))
+
+
+def _print(report: Report) -> None:
+    measured, protocol, figures = report.measured, report.protocol, report.measured.figures
+    print(f"{report.source}: {report.counted()}, each in its labelled crop")
     print(
         "  2D, labelled joints, of their box:  "
         + ", ".join(f"PCK@{p:.2f} {figures[f'pck@{p:.2f}']:.3f}" for p in PCK_LIMITS)
@@ -110,7 +147,7 @@ def _print(source: str, dataset: str, measured: Measured, protocol: Protocol) ->
         limit = f"{protocol.in_pixels:g}"
         print(f"  2D, px of the picture: AUC 0-{limit} px {figures[f'auc_2d_0_{limit}_px']:.3f}")
     if measured.scores:
-        print(f"  3D protocol of {dataset}: {protocol.name}")
+        print(f"  3D protocol of {report.dataset}: {protocol.name}")
         for score in measured.scores.values():
             print(f"    {score}")
     if "side_right" in figures:
@@ -129,9 +166,9 @@ def _track(args: argparse.Namespace) -> None:
     source = Path(args.v or args.i)
     if not source.exists():
         raise HandposeError(f"{source}: no such file or folder")
-    if args.n or args.json or args.split or args.augment or args.report or args.predictions:
+    if args.n or args.json or args.split or args.read or args.augment or args.report or args.predictions:
         raise HandposeError(
-            f"{source}: holds no labels, so --n, --split, --augment, --json, --report and --predictions have no meaning"
+            f"{source}: holds no labels, so --n, --split, --read, --augment, --json, --report and --predictions have no meaning"
         )
     output = Path(args.output) if args.output else Path(f"{source.stem}.jsonl")
     weights = Path(args.weights) if args.weights else None
@@ -141,7 +178,7 @@ def _track(args: argparse.Namespace) -> None:
 def _score_predictions(args: argparse.Namespace) -> None:
     from regnet.predictions import score_predictions
 
-    if args.weights or args.n or args.split or args.augment or args.report or args.output:
+    if args.weights or args.n or args.split or args.read or args.augment or args.report or args.output:
         raise HandposeError(
             "--predictions scores a file of FreiHAND's whole evaluation set: of the others only --json goes with it"
         )
@@ -150,10 +187,16 @@ def _score_predictions(args: argparse.Namespace) -> None:
     for line in (*scores.values(), *notes):
         print(f"  {line}")
     if args.json:
-        content = {"source": args.i, "predictions": str(args.predictions), "notes": notes}
+        content = {"source": args.i, "predictions": str(args.predictions), "notes": "; ".join(notes)}
         content |= {key: score.value for key, score in scores.items()}
-        content["alignments"] = {key: score.alignment for key, score in scores.items()}
-        Path(args.json).write_text(json.dumps(content) + "\n")
+        _write_json(args.json, content | alignments_of(scores))
+
+
+def _write_json(path: str, content: dict[str, Any]) -> None:
+    try:
+        Path(path).write_text(json.dumps(content) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise HandposeError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def _with_progress(windows: Iterable[LabelledWindow], count: int) -> Iterable[LabelledWindow]:
@@ -167,10 +210,6 @@ def _write_sheet(pictures: list[np.ndarray], path: Path) -> None:
 
     from handpose.draw import contact_sheet
 
-    try:
-        written = cv2.imwrite(str(path), contact_sheet(pictures, columns=8)[..., ::-1])
-    except cv2.error:
-        written = False
-    if not written:
-        raise HandposeError(f"{path}: cannot be written as a picture; end it in .jpg or .png")
+    if not cv2.imwrite(str(path), contact_sheet(pictures, columns=8)[..., ::-1]):
+        raise HandposeError(f"{path}: cannot be written")
     print(f"wrote {path}")

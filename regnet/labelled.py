@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from inspect import signature
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +14,7 @@ import numpy as np
 from handpose.camera import Camera
 from handpose.crop import MARGIN, Crop
 from handpose.data import READERS, Dataset
+from handpose.data.options import name_of, read_arguments, splits_of
 from handpose.data.photos import Split
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
@@ -86,30 +86,33 @@ def reader_of(folder: Path) -> ModuleType:
     return reader
 
 
-def open_split(folder: Path, split: Split | None = None) -> Opened:
-    """Read a dataset, whole or one side of its split; of one without a split all is there to train on.
+def open_split(folder: Path, split: str | None = None, read: Sequence[str] = ()) -> Opened:
+    """Read a dataset, whole or one side of its split, by those of the options of --read (`handpose.data.options`) that it has.
 
-    Raises HandposeError where no reader knows the folder, where its labels are broken, or where that side of it is not there.
+    A dataset without a split is all there to train on. Raises HandposeError where no reader knows the folder, where its labels are
+    broken, or where that side of it is not there.
     """
     folder = Path(folder)
     reader = reader_of(folder)
-    name = reader.__name__.rpartition(".")[2]
-    if "split" in signature(reader.read).parameters:
-        return Opened(name, reader.read(folder, split=split))
-    if split == "held_out":
+    name, splits, arguments = name_of(reader), splits_of(reader), read_arguments(reader, read)
+    if split in splits:
+        return Opened(name, reader.read(folder, split=split, **arguments))
+    if splits and split:
+        raise HandposeError(f"{folder}: {name} has no split {split}; it has {', '.join(splits)}")
+    if split not in (None, "train"):
         raise HandposeError(f"{folder}: {name} has no split, so nothing in it is held out")
-    return Opened(name, reader.read(folder))
+    return Opened(name, reader.read(folder, **arguments))
 
 
 def labelled_windows(
-    folder: Path, size: int, n: int | None = None, seed: int = 0, split: Split | None = None
+    folder: Path, size: int, n: int | None = None, seed: int = 0, split: Split | None = None, read: Sequence[str] = ()
 ) -> tuple[Iterator[LabelledWindow], int]:
     """Cut the labelled hands of a dataset's folder, all of them or `n` drawn by `seed`, in the dataset's order; give their number too.
 
     Samples without any labelled joint are passed over, and counted on stderr at the end. Raises HandposeError as `open_split` does, and
     on the way where a picture cannot be read.
     """
-    return cut_windows(open_split(folder, split), size, n, seed)
+    return cut_windows(open_split(folder, split, read), size, n, seed)
 
 
 def cut_windows(opened: Opened, size: int, n: int | None = None, seed: int = 0) -> tuple[Iterator[LabelledWindow], int]:

@@ -45,7 +45,8 @@ class Measured:
     """The figures by key, those of 3D with their alignment, and what they were made of.
 
     of_box (N, 21): 2D errors over the box; picture_px (N, 21): the same in px of the picture; aligned_mm: by alignment errors (K, 21) [mm];
-    NaN where a joint has no label. `pictures` shows some hands as seen, `worst` those with the largest 2D errors, worst first.
+    NaN where a joint has no label. `names` are those of the hands, `pictures` shows some as seen, `worst` those with the largest 2D
+    errors, worst first.
     """
 
     figures: Figures
@@ -53,6 +54,7 @@ class Measured:
     of_box: np.ndarray
     picture_px: np.ndarray
     aligned_mm: dict[str, np.ndarray]
+    names: list[str]
     pictures: list[np.ndarray]
     worst: list[SeenHand]
 
@@ -84,6 +86,7 @@ class _Gathered:
     """What is gathered hand by hand."""
 
     def __init__(self) -> None:
+        self.names: list[str] = []
         self.of_box: list[np.ndarray] = []
         self.picture_px: list[np.ndarray] = []
         self.window_px: list[np.ndarray] = []
@@ -91,6 +94,7 @@ class _Gathered:
         self.presence: list[float] = []
         self.predicted_mm: list[np.ndarray] = []
         self.truth_mm: list[np.ndarray] = []
+        self.visible: list[np.ndarray] = []
         self.hands: list[HandInPicture] = []
         self.pictures: list[np.ndarray] = []
         self.worst: list[SeenHand] = []
@@ -98,6 +102,7 @@ class _Gathered:
     def add(self, window: LabelledWindow, seen: WindowPrediction, other: WindowPrediction, i: int) -> None:
         """Count window `i` of a batch, `seen` as a hand of its side, and as one of the `other`."""
         valid, joints_px = window.valid, seen.joints_px[i]
+        self.names.append(window.name)
         distance = np.linalg.norm(window.crop.to_image(joints_px) - window.joints_px, axis=-1)
         self.picture_px.append(np.where(valid, distance, np.nan))
         box_px = np.ptp(window.joints_px[valid], axis=0).max(initial=0)
@@ -115,6 +120,7 @@ class _Gathered:
             predicted_mm, truth_mm = _placed(window, seen, i) @ picture_from_crop, window.joints_mm @ picture_from_crop
             self.predicted_mm.append(predicted_mm)
             self.truth_mm.append(truth_mm)
+            self.visible.append(valid)
             if window.side:
                 picture, told = window.name.removesuffix(f" {window.side}"), _told(seen, other, i)
                 self.hands.append(HandInPicture(picture, window.side, window.sides_shown, told, predicted_mm, truth_mm))
@@ -137,7 +143,8 @@ class _Gathered:
             figures[f"auc_2d_0_{protocol.in_pixels:g}_px"] = auc(picture_px, 0, protocol.in_pixels)
         aligned_mm, scores = {}, {}
         if self.truth_mm:
-            aligned_mm = errors_3d(protocol, np.array(self.predicted_mm), np.array(self.truth_mm))
+            of_hands = (np.array(part) for part in (self.predicted_mm, self.truth_mm, self.visible))
+            aligned_mm = errors_3d(protocol, *of_hands)
             scores = scores_3d(protocol, aligned_mm)
         if protocol.two_hands and self.hands:
             scores = two_hand_scores(self.hands) | scores
@@ -145,7 +152,7 @@ class _Gathered:
             if pictures:
                 figures |= {"handedness_accuracy": right / pictures, "handedness_pictures": pictures}
         figures |= {key: score.value for key, score in scores.items()}
-        return Measured(figures, scores, of_box, picture_px, aligned_mm, self.pictures, self.worst)
+        return Measured(figures, scores, of_box, picture_px, aligned_mm, self.names, self.pictures, self.worst)
 
 
 def _told(seen: WindowPrediction, other: WindowPrediction, i: int) -> Side | None:

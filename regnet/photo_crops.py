@@ -28,13 +28,20 @@ class PhotoCrops:
     or has no labelled hand on that side of its split.
     """
 
-    def __init__(self, folders: Sequence[Path], split: Split | None, backgrounds: Backgrounds, size: int = CROP_SIZE):
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        split: Split | None,
+        backgrounds: Backgrounds,
+        size: int = CROP_SIZE,
+        read: Sequence[str] = (),
+    ):
         self.size = size
         self.backgrounds = backgrounds
         self.sets: list[Sequence[Window | None]] = []
         self.without_hand: list[np.ndarray] = []
         for folder in folders:
-            opened = open_split(folder, split)
+            opened = open_split(folder, split, read)
             self.sets.append(windows_of(opened))
             if isinstance(opened.samples, PhotoSet) and len(opened.samples) <= KEPT:
                 for photo in opened.samples.photos:

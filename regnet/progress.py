@@ -31,9 +31,9 @@ class HeldOut:
     held out.
     """
 
-    def __init__(self, sources: Sequence[str], size: int):
+    def __init__(self, sources: Sequence[str], size: int, read: Sequence[str] = ()):
         self.size = size
-        crops = [crop for source in sources if source != RENDER for crop in _held_out(Path(source), size)]
+        crops = [crop for source in sources if source != RENDER for crop in _held_out(Path(source), size, read)]
         self.n_photos = len(crops)
         self.joints_rel = np.zeros((0, N_JOINTS, 3))
         if RENDER in sources:
@@ -83,11 +83,11 @@ class HeldOut:
         cv2.imwrite(str(path), sheet[..., ::-1])
 
 
-def _held_out(folder: Path, size: int) -> list[_Crop]:
+def _held_out(folder: Path, size: int, read: Sequence[str]) -> list[_Crop]:
     """Cut the held-out hands of a dataset; none, and a line that says why, where it has no such side."""
     reader_of(folder)
     try:
-        windows, _ = labelled_windows(folder, size, _OF_A_SET, _SEED, "held_out")
+        windows, _ = labelled_windows(folder, size, _OF_A_SET, _SEED, "held_out", read)
     except HandposeError as error:
         print(f"no held-out hands: {error}")
         return []

@@ -7,12 +7,13 @@ RegNet sees a crop: it tells neither how large the hand is nor how far away. Whe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from handpose import metrics
 from handpose.metrics import Score
+from handpose.palm import IN_PLACE, MIDWAY, Palm
 from handpose.skeleton import DEFAULT_SCALE_MM, JOINT_NAMES, M0, N_JOINTS, TIPS, WRIST
 
 ABSOLUTE, NO_DEPTH, SIMILAR, PALM, TIPS_ALIGNED = (
@@ -23,11 +24,13 @@ ABSOLUTE, NO_DEPTH, SIMILAR, PALM, TIPS_ALIGNED = (
     "fingertip centroid and spread aligned",
 )
 WRIST_PALM, WRIST_BONE = "W and |W-M0| aligned", "W and |M0-M1| aligned"
+PALM_BONE = "palm and |M0-M1| aligned, visible joints"
 WRIST_ALIGNED, M0_ALIGNED = "W aligned", "M0 aligned"
 BETWEEN_WRISTS = "left W relative to right W"
+_BONE = [WRIST, M0, JOINT_NAMES.index("M1")]
 _NEEDED = {
     SIMILAR: list(range(N_JOINTS)), PALM: [WRIST, M0], WRIST_PALM: [WRIST, M0],
-    WRIST_BONE: [WRIST, M0, JOINT_NAMES.index("M1")], WRIST_ALIGNED: [WRIST], M0_ALIGNED: [M0],
+    WRIST_BONE: _BONE, PALM_BONE: _BONE, WRIST_ALIGNED: [WRIST], M0_ALIGNED: [M0],
 }  # fmt: skip
 _FEWEST_TIPS = {ABSOLUTE: 1, NO_DEPTH: 1, TIPS_ALIGNED: 2}  # two have a centroid and a spread
 
@@ -45,7 +48,8 @@ class Figure:
 class Protocol:
     """The 3D figures of a kind of dataset, and what they are called.
 
-    `in_pixels` adds the AUC of 2D errors up to so many px of the picture; `two_hands` what `regnet.two_hands` gives. `notes` say what
+    `in_pixels` adds the AUC of 2D errors up to so many px of the picture; `two_hands` what `regnet.two_hands` gives. `read` are the
+    options by which papers read the dataset, where the user gives no others. `palm` is where the true palm lies. `notes` say what
     published figures count that these do not.
     """
 
@@ -53,12 +57,28 @@ class Protocol:
     figures: tuple[Figure, ...]
     in_pixels: float | None = None
     two_hands: bool = False
+    read: tuple[str, ...] = ()
+    palm: Palm = MIDWAY
     notes: tuple[str, ...] = ()
 
     def alignments(self) -> list[str]:
         """Give the alignments that errors are counted after, in the order of the figures."""
         of_figures = [figure.alignment for figure in self.figures]
         return list(dict.fromkeys([WRIST_ALIGNED, *of_figures] if self.two_hands else of_figures))
+
+    def on(self, palm: Palm | None) -> Protocol:
+        """Fit the protocol to a dataset whose `palm` lies so; where it stands in the wrist's place there are no figures of the wrist."""
+        if palm is None:
+            return self
+        if palm != IN_PLACE:
+            return replace(self, palm=palm, notes=(*self.notes, palm.note, _NETWORKS_PALM))
+        return replace(
+            self,
+            name="root and scale, the palm as the root",
+            figures=tuple(figure for figure in self.figures if figure.alignment in (PALM_BONE, SIMILAR)),
+            palm=palm,
+            notes=(*self.notes, palm.note),
+        )
 
 
 _OF_DEFAULT_SIZE = (
@@ -69,7 +89,8 @@ _SIMILAR = Figure("pa_mpjpe_mm", SIMILAR)
 _PALM = (Figure("root_scale_mpjpe_mm", PALM), Figure("auc_20_50", PALM, (20, 50)))
 _WRIST_PALM = (Figure("wrist_scale_mpjpe_mm", WRIST_PALM), Figure("wrist_auc_20_50", WRIST_PALM, (20, 50)))
 _WRIST_BONE = (Figure("wrist_bone_mpjpe_mm", WRIST_BONE), Figure("wrist_bone_auc_20_50", WRIST_BONE, (20, 50)))
-_ROOT_AND_SCALE = (*_PALM, *_WRIST_PALM, *_WRIST_BONE, _SIMILAR)
+_PALM_BONE = (Figure("palm_bone_mpjpe_mm", PALM_BONE), Figure("palm_bone_auc_20_50", PALM_BONE, (20, 50)))
+_ROOT_AND_SCALE = (*_PALM, *_WRIST_PALM, *_WRIST_BONE, *_PALM_BONE, _SIMILAR)
 _FINGERTIPS = (
     Figure("tips_mpjpe_mm", TIPS_ALIGNED),
     Figure("tips_auc_20_50", TIPS_ALIGNED, (20, 50)),
@@ -81,20 +102,28 @@ _FINGERTIPS = (
     Figure("tips_no_depth_auc_20_50", NO_DEPTH, (20, 50)),
     Figure("tips_no_depth_auc_0_100", NO_DEPTH, (0, 100)),
 )
+_ROOTS = "root and scale, M0, W or the palm as the root"
+_NETWORKS_PALM = "the network's palm lies halfway from its W to its M0"
 GENERAL = Protocol("all joints, relative", (_SIMILAR, *_PALM))
 PROTOCOLS = {
     "stb": Protocol(
-        "root and scale, M0 or W as the root",
+        _ROOTS,
         _ROOT_AND_SCALE,
+        read=("views=stereo",),
         notes=(
             "papers test on B1Counting and B1Random alone: --split held_out",
-            "the labels have no wrist: W is R0 + 2 (palm - R0), as in Zimmermann and Brox 2017",
+            "the views are those of the stereo pair, as in Zimmermann and Brox 2017; --read views=BB_left takes the left ones alone, "
+            "views=all the third camera's too",
         ),
     ),
     "rhd": Protocol(
-        "root and scale, M0 or W as the root",
+        _ROOTS,
         _ROOT_AND_SCALE,
-        notes=("papers test on the evaluation set alone: --split held_out", "the hand with more visible joints counts"),
+        notes=(
+            "papers test on the evaluation set alone: --split held_out",
+            "of each picture the hand counts that covers more pixels of the mask, as in Zimmermann and Brox 2017 (--read hands=all: both)",
+            "hidden joints count too, but where it says visible joints; there Zimmermann and Brox take the mean of the joints' own AUCs",
+        ),
     ),
     "dexter": Protocol(
         "fingertips, aligned by centroid and spread on frames with at least two of them labelled, and absolute, "
@@ -118,7 +147,7 @@ PROTOCOLS = {
         (Figure("root_mpjpe_mm", M0_ALIGNED), *GENERAL.figures),
         two_hands=True,
         notes=(
-            "papers test on val or test alone: --split held_out",
+            "papers test on val or test alone: --split val or --split test",
             _OF_DEFAULT_SIZE,
             "MPJPE W aligned is the mean of the 42 joints' means, as in Moon et al. 2020; pictures whose hand_type is not valid count in "
             '"all" alone, and joints that could not be triangulated not at all',
@@ -133,18 +162,35 @@ PROTOCOLS = {
 }
 
 
-def errors_3d(protocol: Protocol, predicted_mm: np.ndarray, truth_mm: np.ndarray) -> dict[str, np.ndarray]:
+def errors_3d(
+    protocol: Protocol, predicted_mm: np.ndarray, truth_mm: np.ndarray, visible: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """Compare 3D joints (N, 21, 3) [mm], NaN in the truth where it is unknown: errors (K, 21) [mm] by alignment.
 
-    K are the hands that the alignment is defined for; an alignment without any is left out.
+    K are the hands that the alignment is defined for; an alignment without any is left out. visible (N, 21) bool: which joints are to be
+    seen; without it, all that are known.
     """
     known = np.isfinite(truth_mm).all(-1)
+    visible = known if visible is None else visible
     errors = {}
     for alignment in protocol.alignments():
         hands = _alignable(alignment, known)
-        if hands.any():
+        if not hands.any():
+            continue
+        if alignment == PALM_BONE:
+            errors[alignment] = _palm_errors(protocol.palm, predicted_mm[hands], truth_mm[hands], visible[hands])
+        else:
             errors[alignment] = metrics.aligned_distances(predicted_mm[hands], truth_mm[hands], alignment)
     return errors
+
+
+def _palm_errors(palm: Palm, predicted: np.ndarray, truth: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """Count as the code of Zimmermann and Brox 2017 does: the palm stands for W, and is seen where W or M0 is; hidden joints are NaN."""
+    own = IN_PLACE if palm == IN_PLACE else MIDWAY
+    errors = metrics.aligned_distances(own.instead_of_wrist(predicted), palm.instead_of_wrist(truth), WRIST_BONE)
+    visible = visible.copy()
+    visible[:, WRIST] |= visible[:, M0]
+    return np.where(visible, errors, np.nan)
 
 
 def scores_3d(protocol: Protocol, errors: Mapping[str, np.ndarray]) -> dict[str, Score]:

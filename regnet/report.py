@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from handpose.data.published import count_parts
 from handpose.draw import contact_sheet, draw_skeleton
 from handpose.errors import HandposeError
 from handpose.images import write_image
@@ -24,7 +25,7 @@ from regnet.protocols import Protocol
 from regnet.published_results import IN_PIXELS, Published, published_on
 from regnet.report_plot import pck_curves, plot_pck
 
-_FIGURES, _TEXT, _PLOT, _WORST = "figures.json", "report.md", "pck.png", "worst.png"
+FILES = _FIGURES, _TEXT, _PLOT, _WORST = "figures.json", "report.md", "pck.png", "worst.png"
 _TILE, _COLUMNS = 192, 5
 
 
@@ -40,19 +41,26 @@ class Report:
     measured: Measured
 
     def content(self) -> dict[str, Any]:
-        """Give the figures for programs; those of 3D with their protocol and alignments."""
+        """Give the figures for programs, flat; those of 3D with their protocol and alignments."""
         content: dict[str, Any] = {"source": self.source, **self.measured.figures}
+        content |= {f"n_{part}": count for part, count in self.parts().items()}
         if self.measured.scores:
-            alignments = {key: score.alignment for key, score in self.measured.scores.items()}
-            content |= {"dataset": self.dataset, "protocol": self.protocol.name, "alignments": alignments}
+            content |= {"dataset": self.dataset, "protocol": self.protocol.name, **alignments_of(self.measured.scores)}
         return content
+
+    def parts(self) -> dict[str, int]:
+        """Count the hands of each part of the dataset, as of each camera; nothing where it has no parts."""
+        counts = count_parts(self.dataset, Path(self.source), self.measured.names)
+        return {part: count for part, count in counts.items() if part and count}
+
+    def counted(self) -> str:
+        """Say how many hands were measured, and how many of each part."""
+        of_parts = ", ".join(f"{part} {count:,}" for part, count in self.parts().items())
+        return f"{self.measured.figures['n']:,} hands" + (f" ({of_parts})" if of_parts else "")
 
     def write(self, folder: Path) -> None:
         """Write the report's files into `folder`, which is made where it is not there. Raises HandposeError where that fails."""
         curves = pck_curves(self.measured, self.protocol)
-        replaced = [name for name in (_FIGURES, _TEXT, _PLOT, _WORST) if (folder / name).exists()]
-        if replaced:
-            print(f"{folder}: replacing {', '.join(replaced)}")
         content = self.content() | {
             "dataset": self.dataset,
             "split": self.split,
@@ -81,7 +89,7 @@ class Report:
         measured, published = self.measured, published_on(self.dataset)
         alignments = dict.fromkeys(score.alignment for score in measured.scores.values())
         parts = [
-            f"# {self.dataset}: {measured.figures['n']:,} hands",
+            f"# {self.dataset}: {self.counted()}",
             f"`{self.source}`, {f'its {self.split} side' if self.split else 'all of it'}, each hand in its labelled crop; "
             f"weights: `{self.weights}`. Protocol: {self.protocol.name}.",
             "".join(f"- {note}\n" for note in self.protocol.notes).rstrip(),
@@ -130,6 +138,11 @@ class Report:
         measured = self.measured
         columns = {"2D, of the box": _joint_means(measured.of_box)}
         return columns | {f"{name} [mm]": _joint_means(errors) for name, errors in measured.aligned_mm.items()}
+
+
+def alignments_of(scores: dict[str, Score]) -> dict[str, str]:
+    """Give the alignment of each figure, for a flat file: by the figure's key and `_alignment`."""
+    return {f"{key}_alignment": score.alignment for key, score in scores.items()}
 
 
 def gallery(hands: Sequence[SeenHand]) -> np.ndarray:

@@ -12,13 +12,14 @@ from functools import partial
 from pathlib import Path
 
 from handpose.command import add_effects_argument
+from handpose.data.options import add_read_argument, check_read
 from handpose.errors import HandposeError
 from handpose.synthesis.compose import EFFECTS
 from handpose.training import distribute
 from handpose.training.loop import Task, run_loop
 from handpose.training.options import RunConfig, add_run_arguments, open_run, run_fields
 from handpose.training.run_dir import RunDir
-from regnet.labelled import GANERATE, RENDER
+from regnet.labelled import GANERATE, RENDER, reader_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,7 @@ class TrainConfig(RunConfig):
     without_hand: str = ""
     generator: str = ""
     effects: tuple[str, ...] = EFFECTS
+    read: tuple[str, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--generator", metavar="FILE", help="translator for the source ganerate (default: the one that comes along)"
     )
     add_effects_argument(parser)
+    add_read_argument(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -68,10 +71,12 @@ def _config(args: argparse.Namespace) -> TrainConfig:
         raise HandposeError("--backbone is the paper's network's: give --network paper with it")
     if args.backbone and args.init:
         raise HandposeError("--backbone and --init both tell what to begin with: give one of them")
+    check_read(args.read, [reader_of(Path(source)) for source in args.i if source not in (RENDER, GANERATE)])
     generator = str(generator_file(args.generator)) if GANERATE in fields["sources"] else ""
     return TrainConfig(
         network=args.network, input_size=args.input, projection=not args.no_projection, backbone=args.backbone,
-        without_hand=args.without_hand, generator=generator, effects=tuple(args.effects), **fields,
+        without_hand=args.without_hand, generator=generator, effects=tuple(args.effects),
+        read=tuple(args.read), **fields,
     )  # fmt: skip
 
 
@@ -98,10 +103,12 @@ def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callab
     if config.init and not resume:
         load_weights(model, Path(config.init))
     # What the translator makes is measured on plain renders: runs with and without it are to be compared.
-    held_out = HeldOut([RENDER if source == GANERATE else source for source in config.sources], config.input_size)
+    held_out = HeldOut(
+        [RENDER if source == GANERATE else source for source in config.sources], config.input_size, config.read
+    )
     mixed = StreamConfig(
         config.sources, config.mix, config.batch_size, config.input_size, config.seed, config.without_hand,
-        config.generator, tuple(config.effects),
+        config.generator, tuple(config.effects), tuple(config.read),
     )  # fmt: skip
     task = Task(
         Supervised(model, regnet_losses, config),

@@ -119,6 +119,14 @@ def test_pictures_are_compared_with_the_published_ones_by_part(tmp_path):
     assert compared("sign_digits", tmp_path, ["a.jpg"]) == []
 
 
+def test_what_is_read_can_be_told(here, capsys):
+    test_stb.write(here)
+    said, _ = inspected(here, capsys, "--read", "views=SK_color", "wrist=palm")
+    assert "STB: 3 hands" in said and "BB_left: 0 of 18,000" in said and "SK_color: 3 of 18,000" in said
+    assert main(["inspect", "--i", str(here), "--read", "wrist=thumb"]) == 1
+    assert "--read wrist=thumb: stb is read with views=all|" in capsys.readouterr().err
+
+
 def test_two_hands_of_a_picture_are_one_picture(here, capsys):
     test_interhand.released(here)
     said, _ = inspected(here, capsys)

@@ -164,8 +164,9 @@ def test_archives_unpack_to_a_folder_of_their_own(tmp_path):
 def test_splits_are_kept_apart_and_one_without_pictures_is_passed_over(tmp_path):
     for split, count in (("train", 3), ("val", 1), ("test", 2)):
         released(tmp_path, count, split=split, folder=f"annotations/{split}")
-    lengths = [len(interhand.read(tmp_path, split)) for split in (None, "train", "held_out")]
-    assert lengths == [12, 6, 6]
+    lengths = [len(interhand.read(tmp_path, split)) for split in (None, "train", "held_out", "val", "test")]
+    assert lengths == [12, 6, 6, 2, 4]
+    assert interhand.read(tmp_path, "val")[0].name.startswith("images/val/")
     shutil.rmtree(tmp_path / "images" / "train")
     assert len(interhand.read(tmp_path)) == 6
     with pytest.raises(HandposeError, match="no InterHand2.6M hands"):

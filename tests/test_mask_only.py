@@ -37,7 +37,7 @@ def test_the_window_is_aimed_at_the_silhouette(side):
 def test_items_keep_silhouette_and_picture_together(monkeypatch):
     monkeypatch.setattr("regnet.photo_crops.random_look", lambda image, rng: image)
     monkeypatch.setattr("regnet.photo_crops.cut_out", lambda image, rng, filler: image)
-    monkeypatch.setattr("regnet.photo_crops.open_split", lambda folder, split: Opened("x", Samples([blob()])))
+    monkeypatch.setattr("regnet.photo_crops.open_split", lambda folder, split, read: Opened("x", Samples([blob()])))
     monkeypatch.setattr(Backgrounds, "sample", lambda self, rng, size: np.full((size, size, 3), 30, np.uint8))
     crops = PhotoCrops(["masks"], None, Backgrounds())
     items = [crops.item(np.random.default_rng(seed)) for seed in range(40)]

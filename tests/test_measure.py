@@ -171,7 +171,15 @@ def by_tips(predicted, truth):
     return np.array([wanted + spread * (joint - middle) for joint in predicted])
 
 
+def rooted_in_palm(predicted, truth):
+    """Moved so that W is as far from the true W as palm from palm."""
+    palms = [np.vstack([(hand[0] + hand[9]) / 2, hand[1:]]) for hand in (predicted, truth)]
+    aligned = rooted(0, 9, 10)(*palms)
+    return np.vstack([aligned[0] - palms[1][0] + truth[0], aligned[1:]])
+
+
 OTHER_WAY = {
+    "palm and |M0-M1| aligned, visible joints": rooted_in_palm,
     "absolute": lambda predicted, truth: predicted,
     "absolute, error of depth left out": lambda predicted, truth: [(*p[:2], t[2]) for p, t in zip(predicted, truth)],
     "aligned by a similarity": similarity,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import test_stb
 from test_dataset_crops import write_freihand, write_synth_hands
 from tests_data import made_a_pipe, wait_for, write_photo_set
 
@@ -179,6 +180,11 @@ def test_bad_input_is_told_in_one_line(sources, mixed, tmp_path, capfd):
         "none of 2 samples": ([unlabelled], new, ("--split", "held_out")),
         "shards already": ([mixed], new, ()),
         "not empty, and no shards": ([photos], tmp_path / "full", ()),
+        "--read wrist=palm: photos is read with no options; synth_hands is": (
+            sources[:2],
+            new,
+            ("--read", "wrist=palm"),
+        ),
         "other settings (counts, per_shard, seed)": (sources, mixed, ("--seed", "1", "--n", "2")),
         "3.png: not a readable picture": ([broken], tmp_path / "begun", ("--per-shard", "1", "--workers", "1")),
     }
@@ -191,6 +197,19 @@ def test_bad_input_is_told_in_one_line(sources, mixed, tmp_path, capfd):
     shutil.copy(photos / "images" / "3.png", broken / "images" / "3.png")
     assert prepared([broken], tmp_path / "begun", "--per-shard", "1", "--workers", "1") == 0
     assert sorted(origins(tmp_path / "begun")) == [(0, i) for i in range(8)]
+
+
+def test_each_source_is_read_by_the_options_that_it_has(sources, tmp_path):
+    test_stb.write(tmp_path / "stb")
+    folders, out = [sources[0], tmp_path / "stb"], tmp_path / "o"
+    assert prepared(folders, out, "--read", "views=BB_right", "wrist=fingers", "--split", "all", "--workers", "1") == 0
+    drawn, kept = origins(out), Shards(out)
+    assert sorted(drawn) == [(0, i) for i in range(8)] + [(1, i) for i in range(test_stb.N)]
+    cut = windows_of(open_split(tmp_path / "stb", None, ("views=BB_right", "wrist=fingers")))
+    for (source, index), window in zip(drawn, kept, strict=True):
+        if source == 1:
+            np.testing.assert_array_equal(window.joints_rel, cut[index].joints_rel)
+    assert prepared(folders, out, "--read", "views=BB_right", "--split", "all") == 1, "begun with other labels"
 
 
 def test_samples_without_labels_are_passed_over_and_counted(tmp_path, capsys):

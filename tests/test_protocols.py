@@ -4,16 +4,21 @@ import json
 
 import numpy as np
 import pytest
+import test_interhand
+import test_rhd
+import test_stb
 from test_dexter import write_object
 from tests_data import write_photo_set
 
 from handpose import metrics
+from handpose.data import stb
 from handpose.heatmap import gaussian_heatmaps
+from handpose.palm import IN_PLACE, MIDWAY
 from handpose.skeleton import DEFAULT_SCALE_MM, M0, TIPS, WRIST, Skeleton
 from regnet import evaluate as evaluation
 from regnet.cli import main
 from regnet.predictor import Predictor
-from regnet.protocols import ABSOLUTE, GENERAL, NO_DEPTH, PROTOCOLS, errors_3d, scores_3d
+from regnet.protocols import ABSOLUTE, GENERAL, NO_DEPTH, PALM_BONE, PROTOCOLS, SIMILAR, errors_3d, scores_3d
 
 REST = Skeleton.default("left").rest_joints_mm
 
@@ -116,6 +121,41 @@ def test_joints_that_are_not_known_do_not_count():
     assert {key: score.value for key, score in again.items()} == {key: score.value for key, score in scores.items()}
 
 
+@pytest.mark.parametrize("wrist", ["ring", "fingers"])
+def test_the_palm_is_the_labelled_one_and_that_between_the_networks_joints(wrist):
+    """By hand as hand3d goes: palms at zero, the bone M0-M1 scaled, visible joints pooled."""
+    predicted, labelled = noisy(7)  # what is labelled has the palm in the place of W
+    palm = stb.PALMS[wrist]
+    truth = labelled.copy()
+    truth[:, WRIST] = palm.wrist(labelled)
+    visible = np.random.default_rng(1).random((7, 21)) < 0.7
+    visible[:2, WRIST], visible[:2, M0] = False, (True, False)
+    expected = []
+    for p, t, seen in zip(predicted, labelled, visible, strict=True):
+        p = np.vstack([(p[0] + p[9]) / 2, p[1:]])
+        p = (p - p[0]) * np.linalg.norm(t[10] - t[9]) / np.linalg.norm(p[10] - p[9])
+        apart = np.linalg.norm(p - (t - t[0]), axis=1)
+        expected += [apart[joint] for joint in range(21) if (seen[joint] if joint else seen[0] or seen[9])]
+    protocol = PROTOCOLS["stb"].on(palm)
+    scores = scores_3d(protocol, errors_3d(protocol, predicted, truth, visible))
+    assert scores["palm_bone_mpjpe_mm"].value == pytest.approx(np.mean(expected))
+    assert scores["palm_bone_mpjpe_mm"].alignment == PALM_BONE and palm.note in protocol.notes
+    whole = scores_3d(protocol, errors_3d(protocol, predicted, truth))
+    assert whole["palm_bone_mpjpe_mm"].value != scores["palm_bone_mpjpe_mm"].value
+    assert whole["wrist_bone_mpjpe_mm"] == scores["wrist_bone_mpjpe_mm"], "hidden joints count elsewhere"
+
+
+def test_a_palm_in_the_wrists_place_is_compared_with_what_stands_there():
+    predicted, truth = noisy(5)
+    protocol = PROTOCOLS["rhd"].on(IN_PLACE)
+    scores = scored(protocol, predicted, truth)
+    assert {score.alignment for score in scores.values()} == {PALM_BONE, SIMILAR}
+    wrist = metrics.mpjpe(predicted, truth, "W and |M0-M1| aligned").value
+    assert scores["palm_bone_mpjpe_mm"].value == pytest.approx(wrist)
+    assert values(PROTOCOLS["rhd"].on(MIDWAY), predicted, truth)["palm_bone_mpjpe_mm"] != pytest.approx(wrist)
+    assert PROTOCOLS["freihand"].on(None) is PROTOCOLS["freihand"]
+
+
 class Upright:
     """Sees the same open hand in every window."""
 
@@ -131,10 +171,10 @@ class Upright:
         }  # fmt: skip
 
 
-def measured(folder, tmp_path, monkeypatch):
+def measured(folder, tmp_path, monkeypatch, *options):
     monkeypatch.setattr(evaluation, "load_predictor", lambda weights: Predictor(Upright()))
     path = tmp_path / "figures.json"
-    assert main(["test", "--i", str(folder), "--json", str(path)]) == 0
+    assert main(["test", "--i", str(folder), "--json", str(path), *options]) == 0
     return json.loads(path.read_text())
 
 
@@ -145,7 +185,8 @@ def test_dexter_is_measured_at_its_fingertips(tmp_path, monkeypatch, capsys):
     assert figures["n"] == 3 and figures["tips_mpjpe_mm"] < 8 and figures["tips_auc_0_100"] > 0.9
     assert 0 <= figures["auc_2d_0_30_px"] <= 1
     assert not {"pa_mpjpe_mm", "root_scale_mpjpe_mm", "auc_20_50"} & set(figures)
-    assert set(figures["alignments"].values()) == {"fingertip centroid and spread aligned", ABSOLUTE, NO_DEPTH}
+    told = {value for key, value in figures.items() if key.endswith("_alignment")}
+    assert told == {"fingertip centroid and spread aligned", ABSOLUTE, NO_DEPTH}
     assert figures["tips_no_depth_mpjpe_mm"] < figures["tips_absolute_mpjpe_mm"]
     printed = capsys.readouterr().out
     assert (
@@ -155,6 +196,56 @@ def test_dexter_is_measured_at_its_fingertips(tmp_path, monkeypatch, capsys):
     lines = [line for line in printed.splitlines() if "MPJPE" in line or "AUC 20" in line]
     assert sum("(fingertip centroid and spread aligned; 5 joints; n=3)" in line for line in lines) == 2
     assert sum("(absolute; 5 joints; n=3)" in line for line in lines) == 2
+
+
+def test_stb_is_measured_in_the_views_that_papers_take(tmp_path, monkeypatch, capsys):
+    for sequence in ("B1Random", "B2Random"):
+        test_stb.write(tmp_path / "stb", sequence)
+    held_out = ("--split", "held_out")
+    figures = measured(tmp_path / "stb", tmp_path, monkeypatch, *held_out)
+    said = capsys.readouterr().out
+    assert (figures["n"], figures["n_BB_left"], figures["n_BB_right"]) == (6, 3, 3) and "n_SK_color" not in figures
+    assert "stb: 6 hands (BB_left 3, BB_right 3), each in its" in said and "R0 + 2 (palm - R0)" in said
+    assert figures["palm_bone_auc_20_50_alignment"] == PALM_BONE
+    every = measured(tmp_path / "stb", tmp_path, monkeypatch, *held_out, "--read", "views=all", "wrist=fingers")
+    assert (every["n"], every["n_SK_color"]) == (9, 3) and "2.25 (palm - each)" in capsys.readouterr().out
+    left = measured(tmp_path / "stb", tmp_path, monkeypatch, "--read", "views=BB_left", "wrist=fingers")
+    ring = measured(tmp_path / "stb", tmp_path, monkeypatch, "--read", "views=BB_left")
+    assert left["n"] == left["n_BB_left"] == 6
+    assert left["wrist_scale_mpjpe_mm"] != pytest.approx(ring["wrist_scale_mpjpe_mm"], rel=0.02)
+    palm = measured(tmp_path / "stb", tmp_path, monkeypatch, "--read", "wrist=palm")
+    assert "palm_bone_mpjpe_mm" in palm and not {"wrist_scale_mpjpe_mm", "root_scale_mpjpe_mm"} & set(palm)
+
+
+def test_rhd_counts_the_hand_of_the_mask_and_hidden_joints_not_everywhere(tmp_path, monkeypatch):
+    test_rhd.write(tmp_path / "evaluation", {0: test_rhd.labels(21, 12), 1: test_rhd.labels(12, 21)}, "evaluation")
+    folder = tmp_path / "evaluation"
+    figures = measured(folder, tmp_path, monkeypatch, "--split", "held_out")
+    assert (figures["n"], figures["n_evaluation"]) == (2, 2) and "n_training" not in figures
+    shown = measured(folder, tmp_path, monkeypatch, "--read", "hands=all")
+    assert shown["n"] == 4
+    assert not {"wrist_bone_mpjpe_mm"} & set(measured(folder, tmp_path, monkeypatch, "--read", "palm=true"))
+
+
+def test_raw_labels_are_tested_beside_corrected_ones(tmp_path, monkeypatch):
+    labels = write_object(tmp_path / "dexter")
+    labels.with_name(f"my_{labels.name}").write_text(labels.read_text())
+    names = [measured(tmp_path / "dexter", tmp_path, monkeypatch, *options)["dataset"]
+             for options in ((), ("--read", "corrected=false"), ("--read", "corrected=true"))]  # fmt: skip
+    assert names == ["Dexter+Object-corrected", "Dexter+Object", "Dexter+Object-corrected"]
+
+
+def test_val_and_test_of_interhand_are_measured_apart(tmp_path, monkeypatch, capsys):
+    for split, count in (("val", 1), ("test", 2)):
+        test_interhand.released(tmp_path / "set", count, split=split, folder=f"annotations/{split}")
+    both = measured(tmp_path / "set", tmp_path, monkeypatch, "--split", "held_out")
+    assert (both["n_images/val"], both["n_images/test"]) == (2, 4)
+    assert "papers test on val or test alone: --split val or --split test" in capsys.readouterr().out
+    assert measured(tmp_path / "set", tmp_path, monkeypatch, "--split", "test")["n"] == 4
+    assert main(["test", "--i", str(write_object(tmp_path / "d").parents[3]), "--split", "val"]) == 1
+    assert "dexter has no split" in capsys.readouterr().err
+    assert main(["test", "--i", str(write_photo_set(tmp_path / "p", 2)), "--split", "val"]) == 1
+    assert "photos has no split val; it has train, held_out" in capsys.readouterr().err
 
 
 def test_sets_without_3d_name_no_3d_protocol(tmp_path, monkeypatch, capsys):

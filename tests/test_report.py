@@ -4,12 +4,14 @@ import json
 import re
 from contextlib import redirect_stdout
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 import test_dexter
 import test_freihand
 import test_interhand
+import test_rhd
 import test_stb
 from test_protocols import Upright
 from tests_data import write_photo_set
@@ -22,12 +24,14 @@ from regnet.cli import main
 from regnet.predictor import Predictor
 from regnet.protocols import PROTOCOLS, TIPS_ALIGNED
 from regnet.published_results import IN_PIXELS, published_on
+from regnet.report import FILES
 from regnet.report_plot import OF_BOX
 
 WRITERS = {
     "photos": lambda root: write_photo_set(root, 3),
     "dexter": test_dexter.write_object,
     "stb": test_stb.write,
+    "rhd": lambda root: test_rhd.write(root, {0: test_rhd.labels(), 7: test_rhd.labels()}, "evaluation"),
     "interhand": lambda root: test_interhand.released(root, 2),
     "freihand": test_freihand.write_set,
 }
@@ -49,6 +53,11 @@ def written(request, tmp_path_factory):
     return request.param, figures, (root / "report" / "report.md").read_text(), root / "report"
 
 
+def alignments_in(figures):
+    """The alignments of figures by their keys, from a flat file."""
+    return {key.removesuffix("_alignment"): value for key, value in figures.items() if key.endswith("_alignment")}
+
+
 def tables(text):
     """The tables of a report by the heading above: (heading, head, rows)."""
     for section in re.split(r"\n## ", text)[1:]:
@@ -59,7 +68,7 @@ def tables(text):
 
 def test_no_table_mixes_alignments_or_2d_with_3d(written):
     _, figures, text, _ = written
-    alignments = figures.get("alignments", {})
+    alignments = alignments_in(figures)
     found = {heading: (head, rows) for heading, head, rows in tables(text)}
     assert {heading[4:] for heading in found if heading.startswith("3D, ")} == set(alignments.values())
     for heading, (head, rows) in found.items():
@@ -77,7 +86,7 @@ def test_no_table_mixes_alignments_or_2d_with_3d(written):
 def test_what_is_published_stands_under_its_own_alignment(written):
     kind, figures, text, _ = written
     published = published_on(figures.get("dataset", ""))
-    assert bool(published.results) == (kind in ("dexter", "stb"))
+    assert bool(published.results) == (kind in ("dexter", "stb", "rhd"))
     found = {heading.removeprefix("3D, "): (head, rows) for heading, head, rows in tables(text)}
     for result in published.results:
         head, rows = found[result.alignment]
@@ -111,7 +120,7 @@ def test_curves_are_those_of_the_figures(written):
     for limit in (0.05, 0.1):  # between two limits of the curve
         around = [share for near, share in at.items() if abs(near - limit) < 0.0031]
         assert min(around) <= figures[f"pck@{limit:.2f}"] <= max(around)
-    for key, alignment in figures.get("alignments", {}).items():
+    for key, alignment in alignments_in(figures).items():
         if key.endswith(("auc_20_50", "auc_0_100")):
             limits, shares = (np.array(curves[alignment][name]) for name in ("limits", "pck"))
             low, high = (int(word) for word in key.split("_")[-2:])
@@ -181,10 +190,11 @@ def test_an_earlier_report_is_replaced_and_said_so(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(evaluation, "load_predictor", lambda weights: Predictor(Upright()))
     source, folder = write_photo_set(tmp_path / "set", 2), tmp_path / "report"
     arguments = ["test", "--i", str(source), "--report", str(folder)]
-    assert main(arguments) == 0 and "replacing" not in capsys.readouterr().out
+    assert main(arguments) == 0 and "replaced" not in capsys.readouterr().err
     (folder / "report.md").write_text("old")
     assert main(arguments) == 0
-    assert f"{folder}: replacing figures.json, report.md, pck.png, worst.png" in capsys.readouterr().out
+    told = [f"regnet: {folder / name} exists and is replaced" for name in FILES]
+    assert capsys.readouterr().err.splitlines() == told
     assert (folder / "report.md").read_text().startswith("# set: 2 hands")
 
 
@@ -198,3 +208,33 @@ def test_what_hinders_a_report_is_told_before_measuring(tmp_path, monkeypatch, c
     assert main(["test", "--i", str(source), "--report", str(tmp_path / "report")]) == 1
     assert 'needs Matplotlib for its plot: pip install "ganerated-hands[train]"' in capsys.readouterr().err
     assert not (tmp_path / "report").exists()
+
+
+def test_outputs_that_cannot_be_written_are_told_before_measuring(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(evaluation, "load_predictor", None)  # not even the weights are looked at
+    source = write_photo_set(tmp_path / "set", 2)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "pck.png").mkdir()
+    for option, name, words in (
+        ("--json", "folder", "folder: cannot be written (Is a directory)"),
+        ("--json", "none/f.json", "none: no such folder"),
+        ("--output", "folder", "folder: cannot be written as a picture; end it in .jpg or .png"),
+        ("--output", "sheet.txt", "sheet.txt: cannot be written as a picture"),
+        ("--report", "file", "file: not a folder"),
+        ("--report", "report", "pck.png: cannot be written (Is a directory)"),
+    ):
+        assert main(["test", "--i", str(source), option, str(tmp_path / name)]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("regnet: ") and words in line
+    assert {path.name for path in tmp_path.iterdir()} == {"set", "file", "folder", "report"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_disk_that_is_full_in_the_end_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(evaluation, "load_predictor", lambda weights: Predictor(Upright()))
+    path = tmp_path / "figures.json"
+    path.symlink_to("/dev/full")
+    assert main(["test", "--i", str(write_photo_set(tmp_path / "set", 2)), "--json", str(path)]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == f"regnet: {path}: cannot be written (No space left on device)"

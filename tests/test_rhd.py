@@ -33,8 +33,11 @@ def labels(visible_left=21, visible_right=12):
     return {"xyz": xyz.reshape(42, 3), "uv_vis": uv_vis.reshape(42, 3), "K": K}
 
 
-def write(root, content, name="training", masks=True):
-    """Write one set whose pictures show a white dot at the index fingertip of the left hand, and part masks."""
+def write(root, content, name="training", masks=True, right_covers=0.3):
+    """Write one set whose pictures show a white dot at the index fingertip of the left hand, and part masks.
+
+    right_covers: the right hand's share of a mask, the left one's being 0.4; of all pictures, or by their numbers.
+    """
     folder = root / name
     for kind in ("color", "mask"):
         (folder / kind).mkdir(parents=True)
@@ -45,7 +48,10 @@ def write(root, content, name="training", masks=True):
         picture = np.zeros((320, 320, 3), np.uint8)
         picture[row, column] = 255
         cv2.imwrite(str(folder / "color" / f"{number:05d}.png"), picture)
-        parts = np.repeat(np.arange(34, dtype=np.uint8), 320 * 320 // 34 + 1)[: 320 * 320].reshape(320, 320)
+        right = right_covers[number] if isinstance(right_covers, dict) else right_covers
+        parts = np.resize(np.arange(2, dtype=np.uint8), (320, 320))
+        parts[:128] = np.resize(np.arange(2, 18), (128, 320))
+        parts[320 - int(320 * right) :] = np.resize(np.arange(18, 34), (int(320 * right), 320))
         if masks:
             cv2.imwrite(str(folder / "mask" / f"{number:05d}.png"), parts)
     return folder
@@ -77,16 +83,24 @@ def test_invisible_joints_keep_their_labels_but_are_not_valid(tmp_path):
     np.testing.assert_allclose(sample.joints_mm, 1000 * hand_m("left"), atol=1e-3)
 
 
-def test_the_dominant_hand_has_more_visible_joints(tmp_path):
-    content = {0: labels(21, 5), 3: labels(5, 6), 7: labels(9, 9), 8: labels(1, 0)}
-    write(tmp_path, content)
-    chosen = rhd.read(tmp_path)
-    assert [chosen[i].name for i in range(len(chosen))] == [
-        "training/00000 left",
-        "training/00003 right",
-        "training/00007 right",
-    ]
-    assert len(rhd.read(tmp_path, hands="all")) == 6  # not a hand of which one joint is visible, or none
+CROWD = {0: labels(21, 5), 3: labels(5, 6), 7: labels(9, 9), 8: labels(1, 0), 9: labels(7, 1)}
+
+
+def chosen_sides(dataset):
+    return [dataset[i].name.removeprefix("training/") for i in range(len(dataset))]
+
+
+def test_the_dominant_hand_covers_more_of_the_mask(tmp_path):
+    write(tmp_path, CROWD, right_covers={0: 0.5, 3: 0.3, 7: 0.4, 8: 0.1, 9: 0.5})
+    sides = ["00000 right", "00003 left", "00007 right", "00009 left"]  # of 9 the right one is as good as hidden
+    assert chosen_sides(rhd.read(tmp_path)) == sides
+    assert len(rhd.read(tmp_path, hands="all")) == 7  # not a hand of which one joint is visible, or none
+
+
+def test_without_masks_the_dominant_hand_has_more_visible_joints(tmp_path):
+    folder = write(tmp_path, CROWD, masks=False)
+    (folder / "mask").rmdir()
+    assert chosen_sides(rhd.read(tmp_path)) == ["00000 left", "00003 right", "00007 right", "00009 left"]
 
 
 def test_the_mask_is_that_of_the_hand(tmp_path):
@@ -107,6 +121,8 @@ def test_the_palm_takes_the_place_of_the_wrist(tmp_path):
     np.testing.assert_allclose(palm.joints_px[0], palm.camera.project(palm.joints_mm[0]))
     np.testing.assert_array_equal(palm.joints_mm[1:], plain.joints_mm[1:])
     assert palm.valid[0] and not plain.valid[0]
+    np.testing.assert_allclose(rhd.read(tmp_path).palm.instead_of_wrist(plain.joints_mm), palm.joints_mm)
+    np.testing.assert_allclose(rhd.read(tmp_path, palm=True).palm.instead_of_wrist(palm.joints_mm), palm.joints_mm)
 
 
 def test_both_sets_are_found_and_told_apart(tmp_path):
@@ -162,7 +178,10 @@ def test_missing_and_broken_pictures_are_named(tmp_path, kind):
     folder = write(tmp_path, {0: labels(), 1: labels()})
     victim = folder / kind / "00001.png"
     victim.write_bytes(victim.read_bytes()[:60])
-    sample = rhd.read(tmp_path)[1]
+    sample = rhd.read(tmp_path, hands="all")[2]
+    if kind == "mask":  # it decides which hand is taken
+        with pytest.raises(HandposeError, match="mask/00001.png"):
+            _ = rhd.read(tmp_path)[1]
     with pytest.raises(HandposeError, match=f"{kind}/00001.png"):
         _ = sample.image if kind == "color" else sample.mask
     cv2.imwrite(str(victim), np.zeros((240, 320), np.uint8))

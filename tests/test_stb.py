@@ -57,7 +57,7 @@ def write(root, sequence="B1Counting", views=stb.VIEWS, images="images"):
 @pytest.mark.parametrize("view", stb.VIEWS)
 def test_joints_meet_the_pictures_of_every_camera(tmp_path, view):
     write(tmp_path)
-    frames = stb.read(tmp_path, views=(view,), wrist="palm")
+    frames = stb.read(tmp_path, views=view, wrist="palm")
     for frame in range(N):
         sample = frames[frame]
         np.testing.assert_allclose(sample.joints_px, projected(view, hand_mm(frame)), atol=1e-9)
@@ -70,14 +70,14 @@ def test_joints_meet_the_pictures_of_every_camera(tmp_path, view):
 
 def test_stereo_cameras_lie_a_baseline_apart(tmp_path):
     write(tmp_path)
-    left, right = (stb.read(tmp_path, views=(view,))[1] for view in ("BB_left", "BB_right"))
+    left, right = (stb.read(tmp_path, views=view)[1] for view in ("BB_left", "BB_right"))
     np.testing.assert_allclose(left.joints_mm - right.joints_mm, [[120.054, 0, 0]] * 21)
     np.testing.assert_allclose(left.joints_mm[1:], hand_mm(1)[1:])
 
 
 def test_sk_labels_lie_in_the_depth_cameras_frame(tmp_path):
     write(tmp_path)
-    sample = stb.read(tmp_path, views=("SK_color",))[0]
+    sample = stb.read(tmp_path, views="SK_color")[0]
     np.testing.assert_allclose(sample.joints_mm[1:] @ ROTATION.T + TRANSLATION, hand_mm(0)[1:])
 
 
@@ -95,6 +95,8 @@ def test_the_wrist_is_found_from_the_palm_by_either_convention(tmp_path):
         np.testing.assert_allclose(sample.joints_mm[0], expected)
         np.testing.assert_allclose(sample.joints_mm[1:], hand[1:])
         np.testing.assert_allclose(sample.joints_px, sample.camera.project(sample.joints_mm))
+        palm_mm = stb.read(tmp_path, wrist=wrist).palm.instead_of_wrist(sample.joints_mm)
+        np.testing.assert_allclose(palm_mm, hand)  # and back, for those who count palms
     np.testing.assert_allclose(stb.read(tmp_path)[2].joints_mm[0], wrists["ring"])
 
 
@@ -117,7 +119,19 @@ def test_a_download_of_one_camera_is_enough(tmp_path):
     (tmp_path / "labels" / "B1Counting_BB.mat").unlink()
     assert len(stb.read(tmp_path)) == N
     with pytest.raises(HandposeError, match="B1Counting_BB.mat: missing"):
-        stb.read(tmp_path, views=("BB_left",))
+        stb.read(tmp_path, views="BB_left")
+    with pytest.raises(HandposeError, match="no STB pictures of BB_left, BB_right .*--read views=all takes every"):
+        stb.read(tmp_path, views="stereo")
+
+
+def test_the_stereo_pair_is_as_much_of_it_as_has_pictures(tmp_path):
+    write(tmp_path)
+    pair = stb.read(tmp_path, views="stereo")
+    assert [pair[i].name for i in (0, N)] == ["B1Counting/BB_left_0.png", "B1Counting/BB_right_0.png"]
+    assert len(pair) == 2 * N and len(stb.read(tmp_path)) == 3 * N
+    for picture in (tmp_path / "images" / "B1Counting").glob("BB_right_*"):
+        picture.unlink()
+    assert len(stb.read(tmp_path, views="stereo")) == N
 
 
 def test_pictures_may_lie_beside_the_labels(tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
+from handpose.data.options import check_read, read_arguments
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
 
@@ -24,13 +26,17 @@ class Dataset(Protocol):
     def __getitem__(self, index: int) -> Sample: ...
 
 
-def open_dataset(path: str | Path) -> Dataset:
-    """Recognise what dataset a folder holds and read it. Raises HandposeError where no reader knows it."""
+def open_dataset(path: str | Path, read: Sequence[str] = ()) -> Dataset:
+    """Recognise what dataset a folder holds and read it, by options as --read has them (`handpose.data.options`).
+
+    Raises HandposeError where no reader knows it, where its reader has no such option, or as that does.
+    """
     path = Path(path)
     if not path.is_dir():
         raise HandposeError(f"{path}: no such folder")
     for name in READERS:
         reader = import_module(f"handpose.data.{name}")
         if reader.recognises(path):
-            return reader.read(path)
+            check_read(read, [reader])
+            return reader.read(path, **read_arguments(reader, read))
     raise HandposeError(f"{path}: no dataset of a known layout ({', '.join(READERS)}); datasets/README.md draws them")

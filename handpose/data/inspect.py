@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from handpose.data.broken import Broken, BrokenFiles
+from handpose.data.options import add_read_argument
 from handpose.data.published import compared
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--i", required=True, type=Path, metavar="DIR", help="a dataset's folder, as downloaded")
     parser.add_argument("--o", type=Path, metavar="FILE.png", help="the contact sheet (default: NAME_inspect.png here)")
     parser.add_argument("--n", type=int, default=0, help="look at so many samples, spread evenly (default: all)")
+    add_read_argument(parser)
 
 
 class _Span:
@@ -75,7 +77,7 @@ def run(args: argparse.Namespace) -> None:
     if args.n < 0:
         raise HandposeError("--n must be at least 1, or left out to look at all samples")
     try:
-        dataset = open_dataset(args.i)
+        dataset = open_dataset(args.i, args.read)
     except BrokenFiles as error:
         _print_list("broken files", error.lines)
         raise HandposeError(f"{args.i}: {len(error.lines)} broken files, listed above; mend or remove them") from error

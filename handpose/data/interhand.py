@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -104,8 +105,8 @@ def recognises(path: Path) -> bool:
     return any(_annotations(Path(path), split) for split in _SPLITS)
 
 
-def read(path: Path, split: Split | None = None) -> InterHand:
-    """Read the annotations of the splits whose pictures are there: all, or "train" only, or validation and test ("held_out").
+def read(path: Path, split: Split | Literal["val", "test"] | None = None) -> InterHand:
+    """Read the annotations of the splits whose pictures are there: all, "train", "val", "test", or the last two together ("held_out").
 
     A hand without any valid joint is no Sample. Raises HandposeError naming the file where annotations are broken or missing.
     """
@@ -114,7 +115,7 @@ def read(path: Path, split: Split | None = None) -> InterHand:
     broken = Broken()
     for name, side in _SPLITS.items():
         annotations, images = _annotations(path, name), _images(path, name)
-        if annotations and images and split in (side, None):
+        if annotations and images and split in (name, side, None):
             with broken:
                 hands += _read_split(annotations, images)
     broken.check()

@@ -56,11 +56,10 @@ def compared(name: str, folder: Path, pictures: Iterable[str]) -> list[str]:
 
     A dataset of which nothing is published gives no line.
     """
-    known = PUBLISHED.get(name.removesuffix("-corrected"))
+    known = _published(name)
     if known is None:
         return []
-    placed = {f"/{folder.resolve().name}/{picture}" for picture in pictures}
-    found = {part: sum(f"/{part}" in picture for picture in placed) for part in known.parts}
+    found = count_parts(name, folder, set(pictures))
     if not any(found.values()):
         return [f"none of its published parts: {', '.join(known.parts)}"]
     lines = [
@@ -68,6 +67,17 @@ def compared(name: str, folder: Path, pictures: Iterable[str]) -> list[str]:
         for part, count in known.parts.items()
     ]
     return [*lines, f"published by: {known.source}"]
+
+
+def count_parts(name: str, folder: Path, pictures: Iterable[str]) -> dict[str, int]:
+    """Count the samples of a dataset in `folder`, given by their names, by its published parts."""
+    known = _published(name)
+    placed = [f"/{folder.resolve().name}/{picture}" for picture in pictures]
+    return {part: sum(f"/{part}" in picture for picture in placed) for part in known.parts} if known else {}
+
+
+def _published(name: str) -> Published | None:
+    return PUBLISHED.get(name.removesuffix("-corrected"))
 
 
 def _off(difference: int) -> str:

@@ -20,6 +20,7 @@ from handpose.data.pictures import read_sized
 from handpose.data.restricted_pickle import load_pickle
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
+from handpose.palm import IN_PLACE, MIDWAY, Palm
 from handpose.skeleton import M0, N_JOINTS, WRIST, Side, permutation
 
 Hands = Literal["dominant", "all"]
@@ -49,21 +50,27 @@ class _Hand:
     camera: Camera
     has_mask: bool
 
+    @property
+    def mask(self) -> Path:
+        """The file of the picture's mask."""
+        return self.folder / "mask" / f"{self.stem}.png"
+
 
 class Rhd:
     """The hands of the training pictures, then of the evaluation pictures, as far as they are there; one Sample each by index.
 
     A joint is valid where the release calls it visible; the others keep their labels, which are as exact, but may lie off the picture.
+    Of hands given together the dominant one is the Sample. `palm` tells where the palm lies.
     """
 
-    def __init__(self, hands: list[_Hand]):
-        self.name, self._hands = "RHD", hands
+    def __init__(self, hands: list[tuple[_Hand, ...]], palm: Palm):
+        self.name, self._hands, self.palm = "RHD", hands, palm
 
     def __len__(self) -> int:
         return len(self._hands)
 
     def __getitem__(self, index: int) -> Sample:
-        hand = self._hands[index]
+        hand = _dominant(self._hands[index])
         file = f"{hand.stem}.png"
         return Sample(
             name=f"{hand.folder.name}/{hand.stem} {hand.side}",
@@ -73,7 +80,7 @@ class Rhd:
             joints_mm=hand.joints_mm,
             side=hand.side,
             camera=hand.camera,
-            load_mask=partial(_read_mask, hand.folder / "mask" / file, hand.side) if hand.has_mask else None,
+            load_mask=partial(_read_mask, hand.mask, hand.side) if hand.has_mask else None,
         )
 
 
@@ -85,21 +92,22 @@ def recognises(path: Path) -> bool:
 def read(path: Path, split: Split | None = None, hands: Hands = "dominant", palm: bool = False) -> Rhd:
     """Read the labels: all, or the training set only ("train"), or the evaluation set only ("held_out").
 
-    hands: "dominant" gives the hand with more visible joints of each picture (one per picture, as published figures count them),
-    "all" both as far as two joints are visible. palm: put the palm, halfway from the wrist to M0, in the place of W, as Zimmermann
-    and Brox do without `use_wrist_coord`. Raises HandposeError naming the file where labels are broken or a picture is missing.
+    Hands with fewer than two visible joints are left out. hands: "dominant" gives of each picture the hand that covers more pixels of
+    the mask (one per picture, as Zimmermann and Brox do), or without masks that with more visible joints; "all" gives both. palm: put
+    the palm, halfway from the wrist to M0, in the place of W, as they do without `use_wrist_coord`. Raises HandposeError naming the
+    file where labels are broken or a picture is missing.
     """
     path = Path(path)
     folders = [folder for folder in _set_folders(path) if split in (None, _SETS[folder.name])]
     if not folders:
         raise HandposeError(f"{path}: no RHD set (training/anno_training.pickle or evaluation/anno_evaluation.pickle)")
-    found: list[_Hand] = []
+    found: list[tuple[_Hand, ...]] = []
     broken = Broken()
     for folder in folders:
         with broken:
             found += _read_set(folder, hands, palm)
     broken.check()
-    return Rhd(found)
+    return Rhd(found, IN_PLACE if palm else MIDWAY)
 
 
 def _set_folders(path: Path) -> list[Path]:
@@ -111,17 +119,19 @@ def _labels(folder: Path) -> Path:
     return folder / f"anno_{folder.name}.pickle"
 
 
-def _read_set(folder: Path, wanted: Hands, palm: bool) -> list[_Hand]:
+def _read_set(folder: Path, wanted: Hands, palm: bool) -> list[tuple[_Hand, ...]]:
     content = load_pickle(_labels(folder))
     if not (isinstance(content, dict) and content):
         raise HandposeError(f"{_labels(folder)}: expected a dict of picture numbers, found {type(content).__name__}")
     pictures = _files(folder / "color")
     masks = _files(folder / "mask")
-    found, broken = [], Broken()
+    found: list[tuple[_Hand, ...]] = []
+    broken = Broken()
     for number, labels in content.items():
         with broken:
             both = _both_hands(folder, number, labels, palm, bool(masks))
-            found += [hand for hand in _chosen(both, wanted) if hand.visible.sum() >= 2]
+            seen = tuple(hand for hand in both if hand.visible.sum() >= 2)
+            found += [(hand,) for hand in seen] if wanted == "all" else [seen] if seen else []
             for kind, files in (("color", pictures), ("mask", masks)):
                 file = f"{both[0].stem}.png"
                 if file not in files and (files or kind == "color"):
@@ -143,11 +153,15 @@ def _files(folder: Path) -> set[str]:
     return set(os.listdir(folder)) if folder.is_dir() else set()
 
 
-def _chosen(both: list[_Hand], wanted: Hands) -> list[_Hand]:
-    if wanted == "all":
-        return both
-    left, right = both
-    return [left if left.visible.sum() > right.visible.sum() else right]
+def _dominant(hands: tuple[_Hand, ...]) -> _Hand:
+    """Choose the hand of a picture that its mask shows more of, when it is asked for: reading all masks at once takes a minute."""
+    if len(hands) == 1:
+        return hands[0]
+    left, right = hands
+    if left.has_mask:
+        parts = _read_parts(left.mask)
+        return left if _shows(parts, "left").sum() > _shows(parts, "right").sum() else right
+    return left if left.visible.sum() > right.visible.sum() else right
 
 
 def _hands(folder: Path, stem: str, labels: Any, palm: bool, has_mask: bool) -> list[_Hand]:
@@ -169,7 +183,7 @@ def _hands(folder: Path, stem: str, labels: Any, palm: bool, has_mask: bool) -> 
     for side, joints, pixels in zip(_SIDES, np.split(arrays["xyz"], 2), np.split(arrays["uv_vis"], 2), strict=True):
         joints_mm, joints_px, visible = 1000.0 * joints[_CANONICAL], pixels[_CANONICAL, :2], pixels[_CANONICAL, 2] == 1
         if palm:
-            joints_mm[WRIST] = (joints_mm[WRIST] + joints_mm[M0]) / 2
+            joints_mm = MIDWAY.instead_of_wrist(joints_mm)
             joints_px[WRIST] = camera.project(joints_mm[WRIST])
             visible[WRIST] |= visible[M0]
         if (joints_mm[visible, 2] <= 0).any():
@@ -179,6 +193,13 @@ def _hands(folder: Path, stem: str, labels: Any, palm: bool, has_mask: bool) -> 
 
 
 def _read_mask(path: Path, side: Side) -> np.ndarray:
+    return np.where(_shows(_read_parts(path), side), 255, 0).astype(np.uint8)
+
+
+def _read_parts(path: Path) -> np.ndarray:
+    return read_sized(path, SIZE_PX)[..., 0]
+
+
+def _shows(parts: np.ndarray, side: Side) -> np.ndarray:
     first, last = _MASK_IDS[side]
-    parts = read_sized(path, SIZE_PX)[..., 0]
-    return np.where((parts >= first) & (parts <= last), 255, 0).astype(np.uint8)
+    return (parts >= first) & (parts <= last)

@@ -24,13 +24,22 @@ from handpose.data.photos import Split
 from handpose.data.pictures import read_sized
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
+from handpose.palm import IN_PLACE, Palm
 from handpose.rotation import exp_so3
 from handpose.skeleton import BASES, JOINT_NAMES, N_JOINTS, WRIST, permutation
 
 View = Literal["BB_left", "BB_right", "SK_color"]
+Views = Literal["all", "stereo"] | View
 Wrist = Literal["ring", "fingers", "palm"]
 
 VIEWS: tuple[View, ...] = ("BB_left", "BB_right", "SK_color")
+_CHOSEN: dict[Views, tuple[View, ...]] = {
+    "all": VIEWS,
+    "stereo": ("BB_left", "BB_right"),
+    "BB_left": ("BB_left",),
+    "BB_right": ("BB_right",),
+    "SK_color": ("SK_color",),
+}
 SIZE_PX = (640, 480)
 _STEREO = Camera(822.79041, 822.79041, 318.47345, 250.31296, SIZE_PX)
 CAMERAS: dict[View, Camera] = {
@@ -46,7 +55,15 @@ _SEQUENCE = re.compile(r"(B[1-6](?:Counting|Random))_(?:BB|SK)\.mat")
 _HELD_OUT = ("B1Counting", "B1Random")  # the test sequences of Zimmermann and Brox 2017 and all after them
 # The palm stands first in place of the wrist; fingers from the little one to the thumb, each from its base to its tip.
 _CANONICAL = permutation(("W",) + tuple(f"{finger}{i}" for finger in "LRMIT" for i in range(4)))
-_RING = JOINT_NAMES.index("R0")
+PALMS: dict[Wrist, Palm] = {
+    "ring": Palm((JOINT_NAMES.index("R0"),), 2.0, "the labels have the palm and no wrist: W is R0 + 2 (palm - R0)"),
+    "fingers": Palm(
+        tuple(BASES[1:].tolist()),
+        2.25,
+        "the labels have the palm and no wrist: W is the mean of I0, M0, R0, L0 + 2.25 (palm - each)",
+    ),
+    "palm": IN_PLACE,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +76,10 @@ class _Track:
 
 
 class Stb:
-    """All pictures, sequence by sequence and camera by camera; one Sample each by index."""
+    """All pictures, sequence by sequence and camera by camera; one Sample each by index. `palm` tells how W was found."""
 
-    def __init__(self, tracks: list[_Track]):
-        self.name, self.tracks = "STB", tracks
+    def __init__(self, tracks: list[_Track], palm: Palm):
+        self.name, self.tracks, self.palm = "STB", tracks, palm
 
     def __len__(self) -> int:
         return sum(len(track.joints_mm) for track in self.tracks)
@@ -81,28 +98,32 @@ def recognises(path: Path) -> bool:
     return bool(_sequences(Path(path)))
 
 
-def read(path: Path, split: Split | None = None, views: tuple[View, ...] | None = None, wrist: Wrist = "ring") -> Stb:
+def read(path: Path, split: Split | None = None, views: Views = "all", wrist: Wrist = "ring") -> Stb:
     """Read the labels of all sequences that are there, or of B2 to B6 ("train"), or of B1 ("held_out").
 
-    views: the cameras; without it, those that have pictures. wrist: the labels have the centre of the palm and no wrist. "ring" goes
-    from R0 through the palm, twice as far (Zimmermann and Brox 2017); "fingers" goes 2.25 times as far from each of I0, M0, R0, L0 and
-    takes the mean (Yang et al. 2020); "palm" leaves the palm in the place of W. Raises HandposeError naming the file where labels are
-    broken, or where they and the pictures disagree.
+    views: one camera, or those of "all" and of the "stereo" pair that have pictures. wrist: the labels have the centre of the palm and
+    no wrist. "ring" goes from R0 through the palm, twice as far (the code of Zimmermann and Brox 2017, where it wants a wrist);
+    "fingers" goes 2.25 times as far from each of I0, M0, R0, L0 and takes the mean (Yang et al. 2020); "palm" leaves the palm in the
+    place of W. Raises HandposeError naming the file where labels are broken, or where they and the pictures disagree.
     """
     path = Path(path)
+    wanted = _CHOSEN[views]
     tracks: list[_Track] = []
     broken = Broken()
     for sequence in _sequences(path):
         if split not in (None, "held_out" if sequence in _HELD_OUT else "train"):
             continue
-        for view in views or VIEWS:
+        for view in wanted:
             with broken:
-                if views or _has_pictures(path, sequence, view):
-                    tracks.append(_read_track(path, sequence, view, wrist))
+                if views == view or _has_pictures(path, sequence, view):
+                    tracks.append(_read_track(path, sequence, view, PALMS[wrist]))
     broken.check()
     if not tracks:
-        raise HandposeError(f"{path}: no STB pictures (images/B1Counting/BB_left_0.png) with labels for it")
-    return Stb(tracks)
+        raise HandposeError(
+            f"{path}: no STB pictures of {', '.join(wanted)} (images/B1Counting/{wanted[0]}_0.png) with labels for them; "
+            "--read views=all takes every camera"
+        )
+    return Stb(tracks, PALMS[wrist])
 
 
 def _sequences(path: Path) -> list[str]:
@@ -124,10 +145,10 @@ def _has_pictures(path: Path, sequence: str, view: View) -> bool:
     return any(name.startswith(f"{view}_") for name in os.listdir(folder))
 
 
-def _read_track(path: Path, sequence: str, view: View, wrist: Wrist) -> _Track:
+def _read_track(path: Path, sequence: str, view: View, palm: Palm) -> _Track:
     labels = path / "labels" / f"{sequence}_{view[:2]}.mat"
     joints_mm = _TO_VIEW[view](_read_labels(labels))
-    joints_mm[:, WRIST] = _WRISTS[wrist](joints_mm)
+    joints_mm[:, WRIST] = palm.wrist(joints_mm)
     if (joints_mm[..., 2] <= 0).any():
         raise HandposeError(f"{labels}: a joint lies behind the camera")
     folder = _pictures_folder(path, sequence)
@@ -167,19 +188,6 @@ _TO_VIEW: dict[View, Callable[[np.ndarray], np.ndarray]] = {
     "BB_left": lambda joints_mm: joints_mm,
     "BB_right": lambda joints_mm: joints_mm - (BASELINE_MM, 0.0, 0.0),
     "SK_color": _colour_from_depth,
-}
-
-
-def _through_palm(joints_mm: np.ndarray, bases: list[int], times: float) -> np.ndarray:
-    """Go from each base joint through the palm, `times` as far as to it, and take the mean: (N, 3)."""
-    start = joints_mm[:, bases]
-    return (start + times * (joints_mm[:, [WRIST]] - start)).mean(1)
-
-
-_WRISTS: dict[Wrist, Callable[[np.ndarray], np.ndarray]] = {
-    "ring": lambda joints_mm: _through_palm(joints_mm, [_RING], 2.0),
-    "fingers": lambda joints_mm: _through_palm(joints_mm, BASES[1:].tolist(), 2.25),
-    "palm": lambda joints_mm: joints_mm[:, WRIST],
 }
 
 
