@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from handpose.synthesis.compose import EFFECTS
+from handpose.training.stream import lane_of
 from regnet.labelled import GANERATE, RENDER
 
 _WITHOUT_HAND_SHARE = 0.08  # of a batch, where such pictures are given
@@ -46,12 +46,12 @@ class BatchMaker:
         self.datasets = {
             str(folder): PhotoCrops([folder], "train", backgrounds, config.size, config.read) for folder in folders
         }
-        self.made: dict[str, Any] = {}
-        rendered = config.seed, config.size, backgrounds, config.effects
-        if RENDER in config.sources:
-            self.made[RENDER] = RenderItems(*rendered)
-        if GANERATE in config.sources:
-            self.made[GANERATE] = RenderItems(*rendered, Translator.from_file(Path(config.generator)))
+        translator = Translator.from_file(Path(config.generator)) if GANERATE in config.sources else None
+        self.made = {
+            source: RenderItems(config.seed, config.size, backgrounds, config.effects, by)
+            for source, by in ((RENDER, None), (GANERATE, translator))
+            if source in config.sources
+        }
         self.without_hand = WithoutHand(Path(config.without_hand), config.size) if config.without_hand else None
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
@@ -66,5 +66,6 @@ class BatchMaker:
         if self.without_hand and rng.random() < _WITHOUT_HAND_SHARE:
             return self.without_hand.item(rng)
         if source in self.made:
-            return self.made[source].item(step * self.config.batch_size + place, rng)
+            lane, turn = lane_of(step)
+            return self.made[source].item(lane, turn * self.config.batch_size + place, rng)
         return self.datasets[source].item(rng)

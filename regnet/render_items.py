@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,14 @@ from handpose.heatmap import cells_from_px
 from handpose.synthesis.backgrounds import Backgrounds
 from handpose.synthesis.compose import EFFECTS
 from handpose.synthesis.poses import PoseSampler
-from handpose.synthesis.sampler import RenderSampler
+from handpose.synthesis.sampler import RenderSampler, default_backgrounds
 from handpose.synthesis.translated import TranslatedSampler, Translator
+from handpose.training.stream import LANES
 from regnet.augment import random_look
 from regnet.items import RIGHT_SHARE, Item, empty_item, training_item
 
 REUSE = 10  # times that a foreground is shown, on average
-CACHE = 2000  # foregrounds kept
+CACHE = 2000  # foregrounds kept, by all lanes
 _EMPTY_SHARE = 0.06
 _APART = 7_919  # added to the seed of translated hands: a mix is to show other hands
 # Photographs that teach are gestures; hands that hold something, seen from all sides, only renders have.
@@ -28,29 +30,35 @@ _POSES = {
 
 
 class RenderItems:
-    """Makes training items from rendered hands, translated ones with a `translator`; item `index` depends on the arguments and the
-    generator given, on nothing else.
+    """Makes training items from rendered hands, translated ones with a `translator`, lane by lane; item `index` of a lane depends on the
+    arguments and the generator given, on nothing else.
     """
 
     def __init__(
         self, seed: int, size: int = CROP_SIZE, backgrounds: Backgrounds | None = None, effects: Collection[str] = EFFECTS,
         translator: Translator | None = None,
     ):  # fmt: skip
-        self.size = size
-        options: dict[str, Any] = {
-            "backgrounds": backgrounds, "reuse": REUSE, "cache": CACHE, "effects": effects, "poses": PoseSampler(_POSES),
+        self.seed, self.size, self.translator = seed, size, translator
+        self.backgrounds = backgrounds or default_backgrounds()
+        self._options: dict[str, Any] = {
+            "backgrounds": self.backgrounds, "reuse": REUSE, "cache": CACHE // LANES, "effects": effects,
+            "poses": PoseSampler(_POSES),
         }  # fmt: skip
-        if translator:
-            self.sampler: RenderSampler = TranslatedSampler(translator, seed + _APART, size, **options)
-        else:
-            self.sampler = RenderSampler(seed, size, **options)
+        self.lane = cache(self._lane)
 
-    def item(self, index: int, rng: np.random.Generator) -> Item:
-        """Make item `index`: image (S, S, 3) uint8 and the targets of `regnet.losses`."""
+    def item(self, lane: int, index: int, rng: np.random.Generator) -> Item:
+        """Make item `index` of a lane: image (S, S, 3) uint8 and the targets of `regnet.losses`."""
         if rng.random() < _EMPTY_SHARE:
-            return empty_item(random_look(self.sampler.backgrounds.sample(rng, self.size), rng))
-        rendered = self.sampler.sample(index)
+            return empty_item(random_look(self.backgrounds.sample(rng, self.size), rng))
+        rendered = self.lane(lane).sample(index)
         return training_item(
             rendered.image, cells_from_px(rendered.joints_px, self.size), left=rng.random() > RIGHT_SHARE,
             joints_rel=rendered.joints_rel,
         )  # fmt: skip
+
+    def _lane(self, lane: int) -> RenderSampler:
+        """Give the sampler of a lane, made when first wanted: it keeps what was rendered."""
+        seed = self.seed + (lane + 1 << 32)  # far from any that tests are drawn by
+        if self.translator:
+            return TranslatedSampler(self.translator, seed + _APART, self.size, **self._options)
+        return RenderSampler(seed, self.size, **self._options)

@@ -112,7 +112,7 @@ def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callab
     )  # fmt: skip
     task = Task(
         Supervised(model, regnet_losses, config),
-        partial(stream, BatchMaker, mixed),
+        partial(stream, BatchMaker, mixed, workers=config.workers),
         lambda model, step: held_out.evaluate(model, folder, step, log),
     )
     return run_loop(task, config, folder, resume, "regnet train", log)

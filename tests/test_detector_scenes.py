@@ -11,6 +11,7 @@ from tests_data import write_photo_set
 
 from handpose.letterbox import Letterbox
 from handpose.synthesis.foreground import straight
+from handpose.synthesis.sampler import RenderSampler
 from tracker.detector import Detector, decode_maps
 from tracker.detector_data import SceneConfig, SceneMaker, paste
 from tracker.detector_renders import RenderedPictures
@@ -167,7 +168,7 @@ def test_pictures_without_labels_are_no_scenes(tmp_path):
 
 
 def test_rendered_pictures_hold_their_hand():
-    picture = RenderedPictures(0).picture(0, np.random.default_rng(1))
+    picture = RenderedPictures(0).picture(2, 0, np.random.default_rng(1))
     (hand,) = picture.hands
     alpha = picture.image[..., 3]
     half = int(hand.side_px / 2)
@@ -177,14 +178,24 @@ def test_rendered_pictures_hold_their_hand():
 
 
 def test_a_hand_that_grasps_is_shown_with_the_thing():
-    pictures, rng = RenderedPictures(0), np.random.default_rng(1)
-    sampler = pictures._sampler
+    pictures, rng, sampler = RenderedPictures(0), np.random.default_rng(1), RenderSampler(0, 192)
     number = next(i for i in range(100) if sampler.placed(i, 192).grip is not None)
     hand, picture = sampler.foreground(number, 192), pictures._holding(sampler.foreground(number, 192), rng)
     changed = (picture != straight(hand.rgba)).any(-1)
     assert changed.mean() > 0.002  # the thing is there
     assert (picture[..., 3] >= hand.rgba[..., 3]).all()
     assert not changed[hand.rgba[..., 3] == 255].all()  # and covers no more than part of the hand
+
+
+def test_a_rendered_picture_does_not_depend_on_those_before():
+    """Or a resumed run would see others: it begins with nothing kept."""
+    kept, fresh = RenderedPictures(0), RenderedPictures(0)
+    for number in range(3):
+        kept.picture(1, number, np.random.default_rng(number))
+    rngs = [np.random.default_rng(2) for _ in range(2)]
+    pictures = [source.picture(1, 2, rng) for source, rng in zip((kept, fresh), rngs, strict=True)]
+    np.testing.assert_array_equal(pictures[0].image, pictures[1].image)
+    assert rngs[0].random() == rngs[1].random()
 
 
 def test_people_are_drawn_and_differ():

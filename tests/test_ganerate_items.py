@@ -103,7 +103,7 @@ def test_effects_of_the_camera_are_chosen(generator, tmp_path):
     np.testing.assert_array_equal(plain.joints_px, all_of_them.joints_px)
     assert (plain.image != all_of_them.image).any() and (blurred.image != all_of_them.image).any()
     config = StreamConfig(("render", "ganerate"), (1, 1), 2, SIZE, 5, generator=str(generator), effects=("noise",))
-    assert {made.sampler.effects for made in BatchMaker(config).made.values()} == {("noise",)}
+    assert {made.lane(0).effects for made in BatchMaker(config).made.values()} == {("noise",)}
 
 
 def test_each_hand_is_translated_once(generator):
@@ -128,7 +128,7 @@ def test_a_mix_has_both_and_follows_its_seed(generator):
     assert (first["image"] != BatchMaker(only).batch(2)["image"]).any()
     assert set(BatchMaker(config).made) == {"render", "ganerate"}
     items = RenderItems(5, SIZE, Backgrounds(), translator=Translator.from_file(generator))
-    item = items.item(3, np.random.default_rng(1))
+    item = items.item(0, 3, np.random.default_rng(1))
     assert item["image"].shape == (SIZE, SIZE, 3) and set(item) == set(first)
 
 

@@ -11,7 +11,8 @@ from handpose.skeleton import M0, WRIST
 from handpose.synthesis.backgrounds import Backgrounds
 from handpose.synthesis.foreground import straight
 from handpose.synthesis.sampler import RenderSampler, _uncovered
-from handpose.training.stream import stream
+from handpose.training.stream import LANES, stream
+from regnet.render_items import CACHE, RenderItems
 
 
 def sampler(seed=5, **options):
@@ -107,6 +108,22 @@ def test_a_stream_goes_on_from_any_step_and_ends_with_its_worker():
     while multiprocessing.active_children() and time.time() < deadline:
         time.sleep(0.05)
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("workers", [2, 3, 99])
+def test_batches_are_the_same_however_many_workers_make_them(workers):
+    batches = stream(Counter, None, first_step=5, workers=workers)
+    assert [int(next(batches)["step"][0]) for _ in range(2 * LANES + 3)] == list(range(5, 2 * LANES + 8))
+    assert len(multiprocessing.active_children()) == min(workers, LANES)
+    batches.close()
+
+
+def test_lanes_of_rendered_hands_are_kept_apart():
+    """A worker keeps the hands of its own lanes only, and no two lanes show the same."""
+    items = RenderItems(5, 64, Backgrounds())
+    first, second = (items.lane(lane).placed(0, 64).joints_px for lane in (0, 1))
+    assert not np.allclose(first, second) and items.lane(0) is items.lane(0)
+    assert sum(items.lane(lane).cache for lane in range(LANES)) == CACHE
 
 
 def test_a_failing_worker_is_heard():

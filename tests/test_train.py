@@ -15,11 +15,11 @@ from tests_data import write_photo_set
 
 from handpose.errors import HandposeError
 
-# Its data worker, which imports the script too, keeps fewer foregrounds than so short a run renders.
+# Its data worker, which imports the script too, keeps fewer foregrounds, two a lane, than so short a run renders.
 SCRIPT = """
 import sys
 from regnet import cli, progress, render_items
-progress._RENDERED, render_items.CACHE = 2, 5
+progress._RENDERED, render_items.CACHE = 2, 16
 if __name__ == "__main__":
     sys.exit(cli.main(["train", *sys.argv[1:]]))
 """

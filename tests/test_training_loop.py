@@ -192,6 +192,8 @@ def test_a_run_folder_begins_with_the_run(tmp_path):
         opened()
     with pytest.raises(HandposeError, match="--patience must be 0 or more, not -1"):
         run_fields(parser.parse_args(["--i", "x", "--patience", "-1"]))
+    with pytest.raises(HandposeError, match="--workers must be from 1 to 8"):
+        run_fields(parser.parse_args(["--i", "x", "--workers", "9"]))
 
 
 @pytest.mark.parametrize("end", [{"steps": 50, "minutes": 0.0}, {"steps": 0, "minutes": 2.5}])

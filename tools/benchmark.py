@@ -168,7 +168,7 @@ def training() -> Figures:
     keras.config.set_dtype_policy("mixed_bfloat16")
     mixed = StreamConfig(("render",), (1.0,))
     learner = Supervised(build_light(), regnet_losses, RunConfig(sources=mixed.sources, mix=mixed.mix))
-    batches = stream(BatchMaker, mixed)
+    batches = stream(BatchMaker, mixed, workers=0)  # as many as training takes
     waits, steps = [], []
     for number in range(140):
         start = time.perf_counter()

@@ -12,6 +12,7 @@ from handpose.data import photos
 from handpose.data.cutout import hand_alpha
 from handpose.shrink import halved
 from handpose.synthesis.backgrounds import Backgrounds, shared_data
+from handpose.training.stream import lane_of
 from regnet.augment import random_look
 from tracker.detector_targets import STRIDE, Picture, SceneHand, scene_hand, scene_targets
 from tracker.people import draw_person, skin_colour
@@ -55,12 +56,13 @@ class SceneMaker:
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """Make batch number `step`: "image" (N, S, S, 3) uint8 and the targets of `tracker.detector_loss`."""
         rng = np.random.default_rng((self.config.seed, step))
-        first = step * self.config.batch_size
-        scenes = [self.scene(first + i, rng) for i in range(self.config.batch_size)]
+        lane, turn = lane_of(step)
+        first = turn * self.config.batch_size
+        scenes = [self.scene(lane, first + i, rng) for i in range(self.config.batch_size)]
         return {key: np.stack([scene[key] for scene in scenes]) for key in scenes[0]}
 
-    def scene(self, number: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Make scene `number` and its targets."""
+    def scene(self, lane: int, number: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Make scene `number` of a lane and its targets."""
         size = self.config.size
         canvas = self.backgrounds.sample(rng, size)
         known = np.full((size, size), 255, np.uint8)
@@ -71,7 +73,7 @@ class SceneMaker:
             )
         chance = rng.random()
         if chance < _PHOTO_SHARE:
-            picture = self._draw(number, rng)
+            picture = self._draw(lane, number, rng)
             if picture.is_cut_out and rng.random() < 0.3:  # with its own ground, as a picture on the wall
                 whole = np.dstack([picture.image[..., :3], np.full(picture.image.shape[:2], 255, np.uint8)])
                 picture = Picture(whole, picture.hands, picture.known, False)
@@ -81,7 +83,7 @@ class SceneMaker:
             canvas, known, hands = paste(canvas, known, hands, picture, rng, frame=frame)
         elif chance < _PHOTO_SHARE + _PASTED_SHARE:
             for _ in range(rng.integers(1, 4)):
-                picture = self._draw(number, rng, cut_out=True)
+                picture = self._draw(lane, number, rng, cut_out=True)
                 canvas, known, hands = paste(canvas, known, hands, picture, rng, largest=0.5)
         for _ in range(rng.integers(0, 4) if rng.random() < 0.5 else 0):
             canvas = _clutter(canvas, hands, rng)
@@ -97,11 +99,11 @@ class SceneMaker:
             "known": (cells[..., None] > 200).astype(np.float32),
         }
 
-    def _draw(self, number: int, rng: np.random.Generator, cut_out: bool = False) -> Picture:
+    def _draw(self, lane: int, number: int, rng: np.random.Generator, cut_out: bool = False) -> Picture:
         shares = np.asarray(self.config.mix) / sum(self.config.mix)
         source = self.config.sources[rng.choice(len(shares), p=shares)]
         if source == RENDER and self.renders:
-            return self.renders.picture(number, rng)
+            return self.renders.picture(lane, number, rng)
         pictures = self.cut_outs if cut_out and self.cut_outs else self.pictures[source]
         complete = [] if cut_out else self.complete[source]
         if complete and rng.random() < _COMPLETE_SHARE:  # there the faces are known to be no hands

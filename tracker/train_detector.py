@@ -71,7 +71,7 @@ def train(config: DetectorConfig, folder: RunDir, resume: bool = False, log: Cal
     held_out = HeldOutScenes(scenes)
     task = Task(
         Supervised(model, detector_losses, config),
-        partial(stream, SceneMaker, scenes),
+        partial(stream, SceneMaker, scenes, workers=config.workers),
         lambda model, step: held_out.evaluate(model, folder, step, log),
     )
     return run_loop(task, config, folder, resume, "tracker train-detector", log)

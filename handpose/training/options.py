@@ -15,11 +15,15 @@ from handpose.errors import HandposeError
 from handpose.training.board import Board
 from handpose.training.distribute import share
 from handpose.training.run_dir import CHECKPOINT_NAME, CONFIG_NAME, RunDir, restored
+from handpose.training.stream import LANES
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What every run's config.json holds; a run ends after `steps` or `minutes`, whichever is set and comes first."""
+    """What every run's config.json holds; a run ends after `steps` or `minutes`, whichever is set and comes first.
+
+    `workers` make its batches, 0: one for every two cores; the batches are the same.
+    """
 
     sources: tuple[str, ...]
     mix: tuple[float, ...]
@@ -35,6 +39,7 @@ class RunConfig:
     tensorboard: bool = False
     patience: int = 0
     freeze: tuple[str, ...] = ()
+    workers: int = 0
 
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -49,6 +54,10 @@ def add_run_arguments(parser: argparse.ArgumentParser, folder: str, batch: int, 
     parser.add_argument(
         "--freeze", nargs="+", default=[], metavar="NAME", help="stages or layers that stay fixed, as stem stage0"
     )
+    parser.add_argument(
+        "--workers", type=int, default=0, metavar="N",
+        help=f"processes that make batches, at most {LANES} (default: one for every two cores)",
+    )  # fmt: skip
     add_loop_arguments(parser, folder, batch, minutes, 5e-3)
 
 
@@ -76,8 +85,13 @@ def run_fields(args: argparse.Namespace) -> dict[str, Any]:
     """Give the fields of RunConfig that the options ask for. Raises HandposeError where one makes no sense."""
     if not args.i:
         raise HandposeError("nothing to train on: give --i with folders of photo sets or the word render")
+    if not 0 <= args.workers <= LANES:
+        raise HandposeError(
+            f"--workers must be from 1 to {LANES}, or 0 for one for every two cores, not {args.workers}"
+        )
     return {
-        "sources": tuple(args.i), "mix": parse_mix(args.mix, args.i), "freeze": tuple(args.freeze), **loop_fields(args)
+        "sources": tuple(args.i), "mix": parse_mix(args.mix, args.i), "freeze": tuple(args.freeze),
+        "workers": args.workers, **loop_fields(args),
     }  # fmt: skip
 
 

@@ -1,4 +1,8 @@
-"""Training batches made by one spawned worker, ahead of the network."""
+"""Training batches made by spawned workers, ahead of the network.
+
+Steps are dealt out to `LANES` lanes and lanes to workers. A maker that keeps what it has made keeps it by lane, so that workers share the
+work and the memory, and batches are the same however many workers there are.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import multiprocessing
 import os
 import queue
 from collections.abc import Callable, Generator
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -13,38 +18,62 @@ import numpy as np
 from handpose.errors import HandposeError
 from handpose.training.interrupt import without_ctrl_c
 
-_AHEAD = 6  # batches kept ready
+LANES = 8  # and at most so many workers
+_AHEAD = 6  # batches kept ready, by all workers together
+
+
+def lane_of(step: int) -> tuple[int, int]:
+    """Give the lane of a step, and its number there."""
+    return step % LANES, step // LANES
 
 
 def stream(
-    maker: Callable[[Any], Any], config: Any, first_step: int = 0
+    maker: Callable[[Any], Any], config: Any, first_step: int = 0, workers: int = 1
 ) -> Generator[dict[str, np.ndarray], None, None]:
-    """Yield `maker(config).batch(step)` for steps from `first_step` on, without end, from a process that stops with the iterator.
+    """Yield `maker(config).batch(step)` for steps from `first_step` on, without end, from processes that stop with the iterator.
 
-    Raises HandposeError with the worker's own words where it fails.
+    `workers` are at most `LANES`; 0 is one for every two cores. Raises HandposeError with a worker's own words where it fails.
     """
-    context = multiprocessing.get_context("spawn")
-    ready = context.Queue(_AHEAD)
-    worker = context.Process(target=_work, args=(maker, config, first_step, ready), daemon=True)
-    with without_ctrl_c():  # it is the training's to handle
-        worker.start()
+    workers = min(workers or max((os.cpu_count() or 1) // 2, 1), LANES)
+    team = [_Worker(maker, config, range(number, LANES, workers), first_step, workers) for number in range(workers)]
     try:
+        for step in count(first_step):
+            yield team[lane_of(step)[0] % workers].batch()
+    finally:
+        for worker in team:
+            worker.stop()
+
+
+class _Worker:
+    """A process that makes the batches of its lanes, one after the other."""
+
+    def __init__(self, maker: Callable[[Any], Any], config: Any, lanes: range, first_step: int, workers: int):
+        context = multiprocessing.get_context("spawn")
+        self._ready = context.Queue(max(_AHEAD // workers, 2))
+        self._process = context.Process(target=_work, args=(maker, config, lanes, first_step, self._ready), daemon=True)
+        with without_ctrl_c():  # it is the training's to handle
+            self._process.start()
+
+    def batch(self) -> dict[str, np.ndarray]:
+        """Wait for the next batch."""
         while True:
             try:
-                batch = ready.get(timeout=5)
+                batch = self._ready.get(timeout=5)
             except queue.Empty:
-                if not worker.is_alive():
-                    raise HandposeError("the data worker died; try a smaller --batch or look at the memory") from None
+                if not self._process.is_alive():
+                    raise HandposeError("a data worker died; try a smaller --batch or look at the memory") from None
                 continue
             if isinstance(batch, str):
                 raise HandposeError(batch)
-            yield batch
-    finally:
-        worker.terminate()
-        worker.join()
+            return batch
+
+    def stop(self) -> None:
+        """End the process."""
+        self._process.terminate()
+        self._process.join()
 
 
-def _work(maker, config, step: int, ready) -> None:
+def _work(maker, config, lanes: range, first_step: int, ready) -> None:
     import signal
 
     import cv2
@@ -54,8 +83,9 @@ def _work(maker, config, step: int, ready) -> None:
     parent = os.getppid()
     try:
         batches = maker(config)
-        while _put(ready, batches.batch(step), parent):
-            step += 1
+        own = (step for step in count(first_step) if lane_of(step)[0] in lanes)
+        while _put(ready, batches.batch(next(own)), parent):
+            pass
     except HandposeError as error:
         _put(ready, str(error), parent)
 
