@@ -1,6 +1,7 @@
 """What all tests share: the folder of photographs, and quiet libraries."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -17,3 +18,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no photographs: {folder} is not there")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _hears_ctrl_c():
+    """What is started in the background of a shell is deaf to Ctrl-C, which some tests press."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
