@@ -38,25 +38,32 @@ class Camera:
     def from_file(cls, path: str | Path) -> Camera:
         """Read `camera.json`. Raises HandposeError where it is missing or is no camera."""
         try:
-            values = json.loads(Path(path).read_text())
+            return cls.from_dict(json.loads(Path(path).read_text()))
+        except OSError as error:
+            raise HandposeError(f"{path}: {error.strerror}") from error
+        except ValueError as error:
+            raise HandposeError(f"{path}: no JSON ({error})") from error
+        except HandposeError as error:
+            raise HandposeError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Camera:
+        """Take the content of `camera.json`. Raises HandposeError where it is no camera."""
+        try:
             width, height = (int(side) for side in values["size_px"])
             fx, fy, cx, cy = (float(values[key]) for key in ("fx", "fy", "cx", "cy"))
             distortion = tuple(float(k) for k in values.get("distortion") or ())
-        except OSError as error:
-            raise HandposeError(f"{path}: {error.strerror}") from error
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise HandposeError(
-                f"{path}: no camera; expected JSON with fx, fy, cx, cy, size_px [width, height] ({error})"
+                f"no camera; expected JSON with fx, fy, cx, cy, size_px [width, height] ({error})"
             ) from error
         finite = all(map(math.isfinite, (fx, fy, cx, cy, *distortion)))
         if not (finite and min(fx, fy, width, height) > 0 and len(distortion) in (0, 4, 5)):
-            raise HandposeError(
-                f"{path}: focal lengths and size_px must be positive, distortion 0, 4 or 5 numbers, all finite"
-            )
+            raise HandposeError("focal lengths and size_px must be positive, distortion 0, 4 or 5 numbers, all finite")
         camera = cls(fx, fy, cx, cy, (width, height), distortion)
-        if not camera._is_one_to_one():
+        if any(distortion) and not camera._is_one_to_one():
             raise HandposeError(
-                f"{path}: the distortion folds the picture over: calibrate the camera anew, with fewer coefficients"
+                "the distortion folds the picture over: calibrate the camera anew, with fewer coefficients"
             )
         return camera
 

@@ -142,14 +142,7 @@ def _joints(hand: dict[str, Any], key: str, width: int) -> np.ndarray:
 
 def _camera(row: dict[str, Any]) -> Camera | None:
     values = row.get("camera")
-    if not values:
-        return None
-    width, height = values.get("size_px") or row["size_px"]
-    fx, fy, cx, cy = (float(values[key]) for key in ("fx", "fy", "cx", "cy"))
-    distortion = tuple(map(float, values.get("distortion") or ()))
-    if not (np.isfinite([fx, fy, cx, cy, *distortion]).all() and min(fx, fy) > 0 and len(distortion) in (0, 4, 5)):
-        raise HandposeError("focal lengths must be positive, distortion 0, 4 or 5 numbers, all finite")
-    return Camera(fx, fy, cx, cy, (int(width), int(height)), distortion)
+    return Camera.from_dict({**values, "size_px": values.get("size_px") or row.get("size_px")}) if values else None
 
 
 def _existing(folder: Path, name: str) -> Path:
