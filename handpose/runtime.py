@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -141,10 +141,20 @@ def _has_cuda() -> bool:
     return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
-def _openvino(content: bytes) -> Loaded:
+@cache
+def openvino_core() -> Any:
+    """Give the one OpenVINO core of this process, which is never freed.
+
+    Each sets up a stack for signals and puts the one before it back when it goes. Where several came and went, that was a freed
+    one, and the next Ctrl-C crashed the process.
+    """
     import openvino
 
-    core = openvino.Core()
+    return openvino.Core()
+
+
+def _openvino(content: bytes) -> Loaded:
+    core = openvino_core()
     model = core.read_model(content)
     (entry,) = model.inputs
     shape = [d.get_length() if d.is_static else None for d in entry.partial_shape]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from handpose.errors import HandposeError
+from handpose.runtime import openvino_core
 from handpose.training.exported import tensorflow, write_onnx
 
 Arrays = dict[str, np.ndarray]
@@ -71,9 +72,7 @@ def load_onnx(path: Path) -> Run:
 
 def load_openvino(path: Path, precision: str = "f32") -> Run:
     """Load a file into OpenVINO, on the CPU; `precision` f32 or bf16 is what it computes in."""
-    import openvino
-
-    core = openvino.Core()
+    core = openvino_core()
     core.set_property({"ENABLE_MMAP": False})  # the file may be moved or replaced
     model = core.read_model(path)
     model.reshape([1, *(size.get_length() for size in list(model.input().partial_shape)[1:])])

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -113,3 +115,21 @@ def test_a_cuda_that_does_not_start_is_not_called_one(tmp_path, capsys, monkeypa
         pytest.skip("CUDA may well start here")
     assert network.runtime == "onnx"
     assert "running on the CPU" in capsys.readouterr().err
+
+
+def test_ctrl_c_after_networks_have_come_and_gone_is_no_crash(tmp_path):
+    """OpenVINO's cores move the stack on which signals are handled: it has to be one that is still there."""
+    path = small_network(tmp_path / "n.onnx")
+    script = f"""
+import signal
+from handpose.runtime import load_network
+networks = [load_network({str(path)!r}, "openvino", "cpu") for _ in range(3)]
+while networks:
+    del networks[0]
+heard = []
+signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+signal.raise_signal(signal.SIGINT)
+print(heard)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "[1]"), done.stderr

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+import tracker.pipeline  # noqa: F401 - it takes the loaders for good, before tests replace them
 from handpose.camera import Camera
 from handpose.kinematics import forward_kinematics
 from handpose.prediction import Prediction
