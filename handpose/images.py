@@ -21,14 +21,15 @@ def read_image(path: Path) -> np.ndarray:
             picture.load()
             with suppress(Exception):  # damaged EXIF: a rotation that can be read is done before the rest fails
                 ImageOps.exif_transpose(picture, in_place=True)
-            if picture.mode.startswith("I"):  # 16 bits: Pillow would clip them
-                deep = np.asarray(picture).astype(np.float32)
-                return np.repeat((deep / 257).round().clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
-            return np.array(picture.convert("RGB"))
+            decoded = np.array(picture if picture.mode.startswith("I") else picture.convert("RGB"))
     except FileNotFoundError as error:
         raise HandposeError(f"{path}: no such file") from error
     except Exception as error:  # damage leads Pillow's decoders into errors of every kind
         raise HandposeError(f"{path}: not a readable picture ({error})") from error
+    if decoded.ndim == 3:
+        return decoded
+    deep = decoded.astype(np.float32)  # 16 bits: Pillow would clip them
+    return np.repeat((deep / 257).round().clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

@@ -150,7 +150,9 @@ def openvino_core() -> Any:
     """
     import openvino
 
-    return openvino.Core()
+    core = openvino.Core()
+    core.set_property({"ENABLE_MMAP": False})  # a file may be moved or replaced while its network runs
+    return core
 
 
 def _openvino(content: bytes) -> Loaded:

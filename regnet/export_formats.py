@@ -73,7 +73,6 @@ def load_onnx(path: Path) -> Run:
 def load_openvino(path: Path, precision: str = "f32") -> Run:
     """Load a file into OpenVINO, on the CPU; `precision` f32 or bf16 is what it computes in."""
     core = openvino_core()
-    core.set_property({"ENABLE_MMAP": False})  # the file may be moved or replaced
     model = core.read_model(path)
     model.reshape([1, *(size.get_length() for size in list(model.input().partial_shape)[1:])])
     names = [output.any_name for output in model.outputs]

@@ -15,7 +15,7 @@ from handpose.synthesis.compose import EFFECTS
 from handpose.synthesis.poses import PoseSampler
 from handpose.synthesis.sampler import RenderSampler, default_backgrounds
 from handpose.synthesis.translated import TranslatedSampler, Translator
-from handpose.training.stream import LANES
+from handpose.training.stream import LANES, lane_seed
 from regnet.augment import random_look
 from regnet.items import RIGHT_SHARE, Item, empty_item, training_item
 
@@ -58,7 +58,7 @@ class RenderItems:
 
     def _lane(self, lane: int) -> RenderSampler:
         """Give the sampler of a lane, made when first wanted: it keeps what was rendered."""
-        seed = self.seed + (lane + 1 << 32)  # far from any that tests are drawn by
+        seed = lane_seed(self.seed, lane)
         if self.translator:
             return TranslatedSampler(self.translator, seed + _APART, self.size, **self._options)
         return RenderSampler(seed, self.size, **self._options)

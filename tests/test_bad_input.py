@@ -152,10 +152,10 @@ def test_hands_that_are_none(no_hands, tmp_path, capsys):
         hand.write_text(content)
         assert "hand.json" in complaint(capsys, "--video", video, "--hand", hand)
     hand.write_text('{"scale_mm": 100}')
-    assert load.load_hand(hand).bone_lengths_mm[9] == pytest.approx(100)
-    lengths = (1.1 * load.load_hand(hand).bone_lengths_mm).tolist()
+    assert load.load_hand(hand)[0].bone_lengths_mm[9] == pytest.approx(100)
+    lengths = (1.1 * load.load_hand(hand)[0].bone_lengths_mm).tolist()
     hand.write_text(json.dumps({"bone_lengths_mm": lengths}))
-    np.testing.assert_allclose(load.load_hand(hand).bone_lengths_mm, lengths)
+    np.testing.assert_allclose(load.load_hand(hand)[0].bone_lengths_mm, lengths)
 
 
 def test_weights_that_are_missing_or_no_network(tmp_path, capsys):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -140,25 +139,19 @@ def _tracker(args: argparse.Namespace, source):
         from tracker.demonstration import demo_camera
 
         camera, origin = demo_camera(), "given"
+    hand, hand_scale = load_hand(args.hand) if args.hand else (None, "default")
     tracker = HandTracker(
         camera,
         args.hands,
         mirrored=args.mirrored,
-        hand=load_hand(args.hand) if args.hand else None,
+        hand=hand,
         predictor=load_predictor(args.weights, args.runtime, args.device),
         detector=load_detector(args.detector_weights, args.runtime, args.device),
         fov_deg=args.fov,
     )
     viewer = args.viewer or ("window" if args.webcam is not None else "none")
     window = WindowViewer(mirror=args.webcam is not None) if viewer == "window" else None
-    return tracker, Outputs(args.output, args.overlay, window, origin, _hand_scale(args.hand))
-
-
-def _hand_scale(path: Path | None) -> str:
-    """Say where the size of the hand comes from: bones measured one by one, one length given, or nothing."""
-    if path is None:
-        return "default"
-    return "calibrated" if json.loads(path.read_text()).get("bone_lengths_mm") else "given"
+    return tracker, Outputs(args.output, args.overlay, window, origin, hand_scale)
 
 
 def _train_detector(arguments: list[str]) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from handpose.synthesis import occluders
 from handpose.synthesis.foreground import Foreground, straight
 from handpose.synthesis.sampler import RenderSampler, default_backgrounds
-from handpose.training.stream import LANES
+from handpose.training.stream import LANES, lane_seed
 from tracker.detector_targets import Picture, scene_hand
 
 _SIZE = 192  # px of a rendered picture
@@ -35,7 +35,7 @@ class RenderedPictures:
         return kept[index]
 
     def _drawn(self, lane: int, index: int) -> Picture:
-        seed = self._seed + (lane + 1 << 32)  # far from any that tests are drawn by
+        seed = lane_seed(self._seed, lane)
         hand = RenderSampler(seed, _SIZE, backgrounds=self._backgrounds).foreground(index, _SIZE)
         sought = scene_hand(hand.joints_px, (_SIZE, _SIZE), hand.side == "left")
         known = np.full((_SIZE, _SIZE), 255, np.uint8)

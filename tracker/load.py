@@ -38,8 +38,11 @@ def load_detector(path: str | Path | None = None, runtime: str = "auto", device:
     return Detector.from_file(path or DEFAULT_WEIGHTS, "auto" if runtime == "keras" else runtime, device)
 
 
-def load_hand(path: str | Path) -> Skeleton:
-    """Read `hand.json`, {"scale_mm": ...} or {"bone_lengths_mm": [21]}: the user's left hand. Raises HandposeError where it is neither."""
+def load_hand(path: str | Path) -> tuple[Skeleton, str]:
+    """Read `hand.json`: the user's left hand, "given" by {"scale_mm": ...} or "calibrated" by {"bone_lengths_mm": [21]}.
+
+    Raises HandposeError where it is neither.
+    """
     try:
         values = json.loads(Path(path).read_text())
         lengths = np.asarray(values.get("bone_lengths_mm", ()), float)
@@ -49,9 +52,9 @@ def load_hand(path: str | Path) -> Skeleton:
     except (ValueError, TypeError, AttributeError) as error:
         raise HandposeError(f"{path}: not a calibrated hand ({error})") from error
     if lengths.shape == (N_JOINTS,) and np.isfinite(lengths).all() and (lengths[1:] > 0).all():
-        return Skeleton.default("left").with_bone_lengths(lengths)
+        return Skeleton.default("left").with_bone_lengths(lengths), "calibrated"
     if lengths.size == 0 and 20 < scale < 300:
-        return Skeleton.default("left", scale)
+        return Skeleton.default("left", scale), "given"
     raise HandposeError(
         f'{path}: expected {{"scale_mm": wrist to middle knuckle}} or {{"bone_lengths_mm": [{N_JOINTS} lengths]}}, all positive'
     )

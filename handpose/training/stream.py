@@ -27,6 +27,11 @@ def lane_of(step: int) -> tuple[int, int]:
     return step % LANES, step // LANES
 
 
+def lane_seed(seed: int, lane: int) -> int:
+    """Give the seed of a lane, far from any that tests are drawn by."""
+    return seed + (lane + 1 << 32)
+
+
 def stream(
     maker: Callable[[Any], Any], config: Any, first_step: int = 0, workers: int = 1
 ) -> Generator[dict[str, np.ndarray], None, None]:
