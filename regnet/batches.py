@@ -9,14 +9,14 @@ import numpy as np
 
 from handpose.synthesis.compose import EFFECTS
 from handpose.training.stream import lane_of
-from regnet.labelled import GANERATE, RENDER
+from regnet.labelled import GANERATE, LIBHAND, MADE
 
 _WITHOUT_HAND_SHARE = 0.08  # of a batch, where such pictures are given
 
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """What to mix: `sources` are folders of datasets, "render" or "ganerate", `mix` their shares, in the same order."""
+    """What to mix: `sources` are folders of datasets, "render", "libhand" or "ganerate", `mix` their shares, in the same order."""
 
     sources: tuple[str, ...]
     mix: tuple[float, ...]
@@ -34,13 +34,14 @@ class BatchMaker:
 
     def __init__(self, config: StreamConfig):
         from handpose.synthesis.backgrounds import Backgrounds, shared_data
+        from handpose.synthesis.libhand import load_hand
         from handpose.synthesis.translated import Translator
         from regnet.photo_crops import PhotoCrops
         from regnet.render_items import RenderItems
         from regnet.without_hand import WithoutHand
 
         self.config = config
-        folders = [Path(source) for source in config.sources if source not in (RENDER, GANERATE)]
+        folders = [Path(source) for source in config.sources if source not in MADE]
         data = shared_data()
         backgrounds = Backgrounds(data / "backgrounds" if data else None)
         self.datasets = {
@@ -48,8 +49,15 @@ class BatchMaker:
         }
         translator = Translator.from_file(Path(config.generator)) if GANERATE in config.sources else None
         self.made = {
-            source: RenderItems(config.seed, config.size, backgrounds, config.effects, by)
-            for source, by in ((RENDER, None), (GANERATE, translator))
+            source: RenderItems(
+                config.seed,
+                config.size,
+                backgrounds,
+                config.effects,
+                translator if source == GANERATE else None,
+                load_hand(Path(LIBHAND)) if source == LIBHAND else None,
+            )
+            for source in MADE
             if source in config.sources
         }
         self.without_hand = WithoutHand(Path(config.without_hand), config.size) if config.without_hand else None

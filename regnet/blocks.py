@@ -13,14 +13,17 @@ def convolution(x, filters: int, kernel: int, stride: int, name: str):
 
 
 def residual(x, filters: int, stride: int, name: str):
-    """Add two 3x3 convolutions to their input, which a 1x1 convolution adapts where the shape changes."""
+    """Add two 3x3 convolutions to their input, which a 1x1 convolution adapts where the shape changes.
+
+    At first they add nothing (Goyal et al. 2017).
+    """
     short = x
     if stride > 1 or x.shape[-1] != filters:
         short = layers.Conv2D(filters, 1, stride, use_bias=False, name=f"{name}_short")(x)
         short = layers.BatchNormalization(momentum=0.97, name=f"{name}_short_norm")(short)
     x = convolution(x, filters, 3, stride, f"{name}_1")
     x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_2")(x)
-    x = layers.BatchNormalization(momentum=0.97, name=f"{name}_2_norm")(x)
+    x = layers.BatchNormalization(momentum=0.97, gamma_initializer="zeros", name=f"{name}_2_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, short]))
 
 

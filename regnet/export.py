@@ -17,7 +17,7 @@ from handpose.errors import HandposeError
 from handpose.training.exported import test_pattern
 from regnet.export_formats import FORMATS, load_openvino
 from regnet.exporter import Exported, differences, export
-from regnet.labelled import RENDER, find_reader, labelled_windows
+from regnet.labelled import MADE, find_reader, labelled_windows
 from regnet.quantise import CALIBRATION_HANDS
 
 _CHECKED = 32  # hands
@@ -110,7 +110,7 @@ def _stem(path: Path, formats: Sequence[str]) -> Path:
 
 def _trained_on(config: dict) -> list[Path]:
     """List the photographs of a run that are still where they were."""
-    folders = [Path(source) for source in config.get("sources", ()) if source != RENDER]
+    folders = [Path(source) for source in config.get("sources", ()) if source not in MADE]
     return [folder for folder in folders if getattr(find_reader(folder), "__name__", "").endswith(".photos")]
 
 

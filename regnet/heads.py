@@ -32,30 +32,6 @@ class HeatmapPeaks(layers.Layer):
         return {**super().get_config(), "joints": self.joints}
 
 
-@keras.saving.register_keras_serializable(PACKAGE)
-class HeatmapPlaces(layers.Layer):
-    """Give the places (N, joints, 2) of heatmaps (N, H, W, joints), -1..1, as the mean over a sharp softmax; no gradient passes."""
-
-    def __init__(self, sharpness: float = 15.0, **kwargs: Any) -> None:
-        kwargs.setdefault("dtype", "float32")
-        super().__init__(**kwargs)
-        self.sharpness = sharpness
-
-    def call(self, heatmaps):
-        height, width, joints = heatmaps.shape[1:]
-        flat = ops.reshape(ops.stop_gradient(heatmaps), (-1, height * width, joints))
-        share = ops.reshape(ops.softmax(self.sharpness * flat, axis=1), (-1, height, width, joints))
-        x = ops.sum(ops.sum(share, axis=1) * ops.linspace(-1.0, 1.0, width)[:, None], axis=1)
-        y = ops.sum(ops.sum(share, axis=2) * ops.linspace(-1.0, 1.0, height)[:, None], axis=1)
-        return ops.stack([x, y], axis=-1)
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], input_shape[-1], 2)
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), "sharpness": self.sharpness}
-
-
 def score_heads(features, peaks) -> dict[str, Any]:
     """Judge a hand by features (N, h, w, C) and the peaks (N, 21) of its heatmaps.
 

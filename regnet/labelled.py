@@ -20,7 +20,12 @@ from handpose.data.sample import Sample
 from handpose.errors import HandposeError
 from handpose.skeleton import Side
 
-RENDER, GANERATE = "render", "ganerate"  # the sources that are no folders
+RENDER, LIBHAND, GANERATE = "render", "libhand", "ganerate"
+MADE = (
+    RENDER,
+    LIBHAND,
+    GANERATE,
+)  # the sources that are no folders: hands rendered with our mesh, with LibHand's, and translated
 
 _EXACT_UNSEEN = (
     "rhd",

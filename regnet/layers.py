@@ -17,7 +17,7 @@ RANGE = 1.5  # heatmaps of the projection show -RANGE..RANGE, in units of |W-M0|
 STAMP_RADIUS = 3  # [cells], of the released layer
 
 
-class _Float32Layer(keras.layers.Layer):
+class Float32Layer(keras.layers.Layer):
     """A layer without trained weights that does not follow mixed precision."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -27,7 +27,7 @@ class _Float32Layer(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class ProjLayer(_Float32Layer):
+class ProjLayer(Float32Layer):
     """Project relative 3D joints (N, J, 3) orthographically to heatmap cells (N, J, 2) (Mueller et al. 2018, section 4).
 
     M0, the origin, comes to the middle of the map: cell = (x + extent) / (2 extent) (size - 1), x to columns, y to rows; z has no say.
@@ -53,7 +53,7 @@ class ProjLayer(_Float32Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class RenderingLayer(_Float32Layer):
+class RenderingLayer(Float32Layer):
     """Draw joints (N, J, 2) [cells, (column, row)] as Gaussians of peak 1: heatmaps (N, size, size, J).
 
     A joint keeps its sub-pixel part and the gradient is the true one. With `rounding`, the layer is the one that the authors
@@ -103,7 +103,7 @@ def _rounded(cells):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class BilinearUpsampling(_Float32Layer):
+class BilinearUpsampling(Float32Layer):
     """Double maps (N, H, W, C) by the frozen per-channel 4x4 deconvolution of the released network: (N, 2H, 2W, C).
 
     Outside the map counts as zero, so the outermost cells fade, unlike in a resize.

@@ -11,10 +11,17 @@ from keras import layers
 
 from handpose.skeleton import N_JOINTS
 from regnet.blocks import convolution, residual, up
-from regnet.heads import HeatmapPeaks, HeatmapPlaces, score_heads
+from regnet.heads import HeatmapPeaks, score_heads
 from regnet.layers import ProjLayer, RenderingLayer
+from regnet.lift import lifted
 
 WIDTHS = (48, 96, 176, 256)  # channels at 32, 16, 8 and 4 px
+BLOCKS = (
+    2,
+    2,
+    1,
+    1,
+)  # residual blocks after the first: fine maps cost time and hardly any weights, which 25 MB have to hold
 
 
 def build_light(input_size: int = 128, widths: tuple[int, ...] = WIDTHS, projection: bool = True) -> keras.Model:
@@ -35,7 +42,8 @@ def build_light(input_size: int = 128, widths: tuple[int, ...] = WIDTHS, project
     skips = []
     for i, width in enumerate(widths):
         x = residual(x, width, 1 if i == 0 else 2, f"stage{i}a")
-        x = residual(x, width, 1, f"stage{i}b")
+        for block in "bc"[: BLOCKS[i]]:
+            x = residual(x, width, 1, f"stage{i}{block}")
         skips.append(x)
     at32, at16, at8, at4 = skips
 
@@ -53,29 +61,18 @@ def build_light(input_size: int = 128, widths: tuple[int, ...] = WIDTHS, project
     x = layers.Add(name="skip16")([up(refined, widths[1], "up16"), at16])
     x = convolution(x, widths[1], 3, 1, "merge16")
     x = layers.Add(name="skip32")([up(x, 64, "up32"), layers.Conv2D(64, 1, name="lateral32")(at32)])
-    x = convolution(x, 64, 3, 1, "merge32")
+    x = residual(convolution(x, 64, 3, 1, "merge32"), 64, 1, "refine32")
     heatmaps = layers.Conv2D(N_JOINTS, 1, dtype="float32", name="heatmaps")(x)
 
     deep = layers.Concatenate(name="deep")([convolution(refined, widths[2], 3, 2, "deep4"), at4])
     peaks = HeatmapPeaks(name="peaks")(heatmaps)
-    joints_rel = _lifted(_joints(deep, "joints_rel"), joints_mid, heatmaps, peaks)
+    joints_rel = lifted(_joints(deep, "joints_rel"), joints_mid, heatmaps, peaks, x)
     outputs = {"joints_mid": joints_mid, "heatmaps": heatmaps, "joints_rel": joints_rel, **score_heads(deep, peaks)}
     return keras.Model(image, outputs, name=f"regnet_light_{input_size}")
 
 
 def _joints(x, name: str):
-    """Two linear layers from a small map to joints (N, 21, 3), as in the paper."""
+    """One linear layer from a small map to joints (N, 21, 3); the paper has two, with nothing between them."""
     x = layers.Flatten(name=f"{name}_flat")(convolution(x, 128, 1, 1, f"{name}_squeeze"))
-    x = layers.Dense(200, name=f"{name}_hidden")(x)
     x = layers.Dense(3 * N_JOINTS, dtype="float32", name=f"{name}_vector")(x)
     return layers.Reshape((N_JOINTS, 3), dtype="float32", name=name)(x)
-
-
-def _lifted(joints, joints_mid, heatmaps, peaks):
-    """Correct joints (N, 21, 3) by where the final heatmaps see them, which is finer than any vector read off small maps."""
-    seen = [HeatmapPlaces(name="places")(heatmaps), joints, joints_mid]
-    x = layers.Concatenate(name="lift", dtype="float32")([layers.Flatten()(part) for part in seen] + [peaks])
-    x = layers.Dense(128, activation="relu", name="lift_1")(x)
-    x = layers.Dense(128, activation="relu", name="lift_2")(x)
-    x = layers.Dense(3 * N_JOINTS, kernel_initializer="zeros", dtype="float32", name="lift_change")(x)
-    return layers.Add(name="lifted", dtype="float32")([joints, layers.Reshape((N_JOINTS, 3), dtype="float32")(x)])

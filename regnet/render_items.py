@@ -10,8 +10,10 @@ import numpy as np
 
 from handpose.crop import CROP_SIZE
 from handpose.heatmap import cells_from_px
+from handpose.skeleton import Skeleton
 from handpose.synthesis.backgrounds import Backgrounds
 from handpose.synthesis.compose import EFFECTS
+from handpose.synthesis.mesh import HandMesh
 from handpose.synthesis.poses import PoseSampler
 from handpose.synthesis.sampler import RenderSampler, default_backgrounds
 from handpose.synthesis.translated import TranslatedSampler, Translator
@@ -25,7 +27,7 @@ _EMPTY_SHARE = 0.06
 _APART = 7_919  # added to the seed of translated hands: a mix is to show other hands
 # Photographs that teach are gestures; hands that hold something, seen from all sides, only renders have.
 _POSES = {
-    "gesture": 0.20, "letter": 0.13, "free": 0.13, "ease": 0.08, "pinch": 0.14, "grasp": 0.19, "between": 0.13,
+    "gesture": 0.19, "letter": 0.12, "free": 0.12, "ease": 0.08, "pinch": 0.11, "grasp": 0.14, "tool": 0.12, "between": 0.12,
 }  # fmt: skip
 
 
@@ -36,13 +38,14 @@ class RenderItems:
 
     def __init__(
         self, seed: int, size: int = CROP_SIZE, backgrounds: Backgrounds | None = None, effects: Collection[str] = EFFECTS,
-        translator: Translator | None = None,
+        translator: Translator | None = None, mesh: tuple[HandMesh, Skeleton] | None = None,
     ):  # fmt: skip
+        """`mesh` is to be used in place of our own hands."""
         self.seed, self.size, self.translator = seed, size, translator
         self.backgrounds = backgrounds or default_backgrounds()
         self._options: dict[str, Any] = {
             "backgrounds": self.backgrounds, "reuse": REUSE, "cache": CACHE // LANES, "effects": effects,
-            "poses": PoseSampler(_POSES),
+            "poses": PoseSampler(_POSES), "mesh": mesh,
         }  # fmt: skip
         self.lane = cache(self._lane)
 

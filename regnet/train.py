@@ -19,7 +19,7 @@ from handpose.training import distribute
 from handpose.training.loop import Task, run_loop
 from handpose.training.options import RunConfig, add_run_arguments, open_run, run_fields
 from handpose.training.run_dir import RunDir
-from regnet.labelled import GANERATE, RENDER, reader_of
+from regnet.labelled import GANERATE, LIBHAND, MADE, RENDER, reader_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _config(args: argparse.Namespace) -> TrainConfig:
+    from handpose.synthesis import libhand
     from handpose.synthesis.translated import generator_file
 
     fields = run_fields(args)
@@ -71,7 +72,9 @@ def _config(args: argparse.Namespace) -> TrainConfig:
         raise HandposeError("--backbone is the paper's network's: give --network paper with it")
     if args.backbone and args.init:
         raise HandposeError("--backbone and --init both tell what to begin with: give one of them")
-    check_read(args.read, [reader_of(Path(source)) for source in args.i if source not in (RENDER, GANERATE)])
+    check_read(args.read, [reader_of(Path(source)) for source in args.i if source not in MADE])
+    if LIBHAND in fields["sources"]:
+        libhand.folder_of(Path(LIBHAND))
     generator = str(generator_file(args.generator)) if GANERATE in fields["sources"] else ""
     return TrainConfig(
         network=args.network, input_size=args.input, projection=not args.no_projection, backbone=args.backbone,
@@ -102,9 +105,9 @@ def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callab
         fill_backbone(model, config.backbone)
     if config.init and not resume:
         load_weights(model, Path(config.init))
-    # What the translator makes is measured on plain renders: runs with and without it are to be compared.
+    # Renders of all kinds are measured on plain ones: runs with and without the others are to be compared.
     held_out = HeldOut(
-        [RENDER if source == GANERATE else source for source in config.sources], config.input_size, config.read
+        [RENDER if source in MADE else source for source in config.sources], config.input_size, config.read
     )
     mixed = StreamConfig(
         config.sources, config.mix, config.batch_size, config.input_size, config.seed, config.without_hand,

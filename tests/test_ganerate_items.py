@@ -132,6 +132,21 @@ def test_a_mix_has_both_and_follows_its_seed(generator):
     assert item["image"].shape == (SIZE, SIZE, 3) and set(item) == set(first)
 
 
+def test_libhands_hands_are_a_source_of_their_own(shared_data):
+    batches = [BatchMaker(StreamConfig((source,), (1.0,), 16, SIZE, 5)).batch(2) for source in ("render", "libhand")]
+    assert set(batches[0]) == set(batches[1])
+    assert batches[1]["known_3d"].any() and (batches[0]["image"] != batches[1]["image"]).any()
+
+
+def test_a_missing_libhand_is_told_before_anything_begins(tmp_path, monkeypatch):
+    monkeypatch.setattr("handpose.synthesis.libhand.shared_data", lambda: None)
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    with pytest.raises(HandposeError, match="libhand: no shared data with this hand"):
+        train.run(parser.parse_args(["--i", "libhand", "--o", str(tmp_path / "run")]))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_missing_translator_is_told_before_anything_begins(tmp_path):
     parser = argparse.ArgumentParser()
     train.add_arguments(parser)

@@ -5,9 +5,8 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from handpose.heatmap import gaussian_heatmaps
 from handpose.training.backend import make_train_step
-from regnet.heads import HeatmapPlaces
+from regnet.blocks import residual
 from regnet.light import build_light
 from regnet.losses import regnet_losses
 
@@ -80,10 +79,8 @@ def test_an_unknown_backend_is_named(light, monkeypatch):
         make_train_step(light, regnet_losses, keras.optimizers.SGD())
 
 
-def test_places_are_those_of_the_heatmaps():
-    cells = np.random.default_rng(0).uniform(2, 29, (3, 21, 2))
-    maps = np.moveaxis(gaussian_heatmaps(cells), 1, -1)
-    places = np.asarray(HeatmapPlaces()(maps))
-    np.testing.assert_allclose((places + 1) * 31 / 2, cells, atol=0.25)
-    empty = np.asarray(HeatmapPlaces()(np.zeros((1, 32, 32, 21), np.float32)))
-    np.testing.assert_allclose(empty, 0, atol=1e-5)
+def test_residual_blocks_add_nothing_at_first():
+    picture = keras.Input((8, 8, 5))
+    block = keras.Model(picture, residual(picture, 5, 1, "block"))
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 5)).astype(np.float32)
+    np.testing.assert_array_equal(block(x, training=False), np.maximum(x, 0))

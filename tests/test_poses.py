@@ -14,11 +14,12 @@ from handpose.synthesis.poses import DEFAULT_MIXTURE, PoseSampler
 from handpose.synthesis.settle import CAPSULES, PAIRS, RELATIVE_RADII, TOLERANCE_MM, penetration_mm, settle
 
 SKELETON = Skeleton.default()
+HANDS = (SKELETON, SKELETON.mirrored())
 FIST_THROUGH_PALM = np.deg2rad(np.array([-40, 30, 50, 50] + [0, 85, 105, 80] * 4, float))
 seeds = st.integers(0, 2**32)
 
 
-@pytest.mark.parametrize("kind", DEFAULT_MIXTURE)
+@pytest.mark.parametrize("kind", [*DEFAULT_MIXTURE, "tool"])
 @settings(max_examples=25, deadline=None)
 @given(seed=seeds, scale=st.floats(70, 110))
 def test_every_kind_is_within_limits_and_free_of_penetration(kind, seed, scale):
@@ -27,6 +28,27 @@ def test_every_kind_is_within_limits_and_free_of_penetration(kind, seed, scale):
     low, high = ANGLE_LIMITS_RAD.T
     assert (pose.angles_rad >= low).all() and (pose.angles_rad <= high).all()
     assert penetration_mm(skeleton, pose.angles_rad) < TOLERANCE_MM
+
+
+@given(seed=seeds)
+@settings(max_examples=40, deadline=None)
+def test_a_tool_lies_in_the_fist_or_between_the_tips(seed):
+    pose = PoseSampler({"tool": 1.0}).sample(np.random.default_rng(seed), SKELETON)
+    joints = forward_kinematics(SKELETON, np.concatenate([np.zeros(6), pose.angles_rad])) / SKELETON.scale_mm
+    grip = pose.grip
+    assert grip.kind == "bar" and 0.03 <= grip.radius <= 0.16
+    assert np.linalg.norm(grip.direction) == pytest.approx(1)
+    nearest = min(
+        np.linalg.norm(np.cross(joints[4 + 4 * finger] - grip.centre, grip.direction)) for finger in range(1, 5)
+    )
+    assert nearest < grip.radius + 0.6  # no finger of a hand lets go of what it holds
+
+
+@given(seed=seeds)
+@settings(max_examples=20, deadline=None)
+def test_a_right_hand_holds_the_mirror_image(seed):
+    sampled = [PoseSampler({"grasp": 1.0}).sample(np.random.default_rng(seed), hand) for hand in HANDS]
+    np.testing.assert_allclose(sampled[0].grip.centre * (-1, 1, 1), sampled[1].grip.centre, atol=1e-9)
 
 
 @given(seed=seeds)

@@ -131,9 +131,7 @@ def _held(grip: Grip, skeleton: Skeleton, pose: HandPose, camera: Camera) -> Hel
     """Carry a grip from the wrist frame into the canvas."""
     scale = skeleton.scale_mm
     centre, radius = grip.centre * scale, grip.radius * scale
-    half = np.array([0.0 if grip.kind == "ball" else 1.3 * scale, 0, 0])
-    if skeleton.side == "right":
-        centre = centre * (-1, 1, 1)
+    half = grip.direction * (0.0 if grip.kind == "ball" else 1.3 * scale)
     ends = np.stack([centre - half, centre + half]) @ exp_so3(pose.wrist_rotation_rad).T + pose.wrist_translation_mm
     ends[:, 2] = np.maximum(ends[:, 2], 50)
     origin = forward_kinematics(skeleton, pose.to_vector())[M0, 2]

@@ -1,14 +1,16 @@
-"""Sample the 20 joint angles of a hand: a mixture of gestures, finger spelling, pinches, grasps, hands at ease and free motion.
+"""Sample the 20 joint angles of a hand: a mixture of gestures, finger spelling, pinches, grasps, tools, hands at ease and free motion.
 
 Whatever the kind, the result lies within the joint limits and no finger passes through another or the palm (`settle`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
+from handpose.kinematics import forward_kinematics
 from handpose.skeleton import ANGLE_LIMITS_RAD, Skeleton
 from handpose.synthesis.gestures import (
     GESTURES,
@@ -24,15 +26,17 @@ _TRIES = 6
 _DIP_FROM_PIP = 2 / 3  # one tendon bends both outer joints of a finger
 _PINCH = 0.13  # distance of two tips that touch, relative to |W-M0|
 _FLAT = np.zeros(20)
+_THIN = 0.16  # [|W-M0|] a bar of at most this radius is a tool's handle
 
 
 @dataclass(frozen=True, eq=False)
 class Grip:
-    """What a grasp holds, relative to |W-M0|: a ball or a bar across the palm of this radius; centre (3,) in the wrist frame."""
+    """What a hand holds, relative to |W-M0|: a ball or a bar of this radius; centre (3,) and the bar's direction (3,) in the wrist frame."""
 
     kind: str
     radius: float
     centre: np.ndarray
+    direction: np.ndarray = field(default_factory=lambda: np.array([1.0, 0, 0]))  # across the palm
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +65,7 @@ class PoseSampler:
             angles, touches, grip = self._kinds[kind](rng, skeleton)
             angles, overlap = settle(skeleton, angles, touches)
             if overlap < TOLERANCE_MM:
-                return SampledPose(angles, self._names[kind], grip)
+                return SampledPose(angles, self._names[kind], grip(angles) if callable(grip) else grip)
         return SampledPose(_FLAT.copy(), "flat")
 
 
@@ -129,10 +133,10 @@ def _pinch(rng, skeleton):
     return angles.ravel(), touches, None
 
 
-def _grasp(rng, skeleton):
-    """Fingers wrap round a ball or a bar: each bone lies tangent to it."""
-    ball = rng.random() < 0.4
-    radius = rng.uniform(0.28, 0.5) if ball else rng.uniform(0.1, 0.42)
+def _grasp(rng, skeleton, handle: float = 0.0):
+    """Fingers wrap round a ball or a bar, or round a `handle` of this radius: each bone lies tangent to it."""
+    ball = not handle and rng.random() < 0.4
+    radius = handle or (rng.uniform(0.28, 0.5) if ball else rng.uniform(0.1, 0.42))
     flesh = 0.085
     lengths = skeleton.bone_lengths_mm.reshape(-1)[1:].reshape(5, 4)[:, 1:] / skeleton.scale_mm
     half_angles = np.rad2deg(np.arctan(lengths / 2 / (radius + flesh)))
@@ -156,6 +160,31 @@ def _grasp(rng, skeleton):
     )
 
 
+def _tool(rng, skeleton):
+    """A handle in the fist, or between the thumb's tip and the fingers', as a screwdriver, a spoon or a pen is held."""
+    radius = float(np.exp(rng.uniform(np.log(0.03), np.log(_THIN))))
+    if rng.random() < 0.5:
+        angles, _, grip = _grasp(rng, skeleton, radius)
+        lean = np.array([1.0, rng.normal(0, 0.4), rng.normal(0, 0.15)])
+        return angles, None, replace(grip, direction=lean / np.linalg.norm(lean))
+    angles, _, _ = _ease(rng, skeleton)
+    angles = angles.reshape(5, 4)
+    angles[0] = np.deg2rad(rng.uniform((-18, 24, 5, 5), (0, 40, 30, 35)))
+    fingers = range(1, 1 + rng.integers(1, 5))
+    for finger in fingers:
+        angles[finger, 1:] = np.deg2rad(np.array([50, 48, 30]) * rng.uniform(0.6, 1.15))
+    touches = [(4, 4 + 4 * finger, (_PINCH + 2 * radius) * skeleton.scale_mm) for finger in fingers]
+    return angles.ravel(), touches, partial(_between_tips, skeleton, radius, rng.normal(0, 0.4, 3))
+
+
+def _between_tips(skeleton, radius: float, lean: np.ndarray, angles_rad: np.ndarray) -> Grip:
+    """Lay a bar from between the tips of thumb and index finger over the web between them."""
+    joints = forward_kinematics(skeleton, np.concatenate([np.zeros(6), angles_rad])) / skeleton.scale_mm
+    tips, web = (joints[4] + joints[8]) / 2, (joints[2] + joints[5]) / 2
+    direction = (web - tips) / np.linalg.norm(web - tips) + lean
+    return Grip("bar", radius, tips + 0.4 * (web - tips), direction / np.linalg.norm(direction))
+
+
 def _between(rng, skeleton):
     """Somewhere on the way from one pose to another, as most frames of a video are."""
     kinds = [_gesture, _letter, _ease, _grasp, _pinch]
@@ -175,6 +204,7 @@ def _with_noise(rng, angles: np.ndarray, sigma_deg: float) -> np.ndarray:
 
 _KINDS = {
     "gesture": _gesture, "letter": _letter, "free": _free, "ease": _ease, "pinch": _pinch, "grasp": _grasp, "between": _between,
+    "tool": _tool,
 }  # fmt: skip
 DEFAULT_MIXTURE = {
     "gesture": 0.26, "letter": 0.16, "free": 0.12, "ease": 0.10, "pinch": 0.11, "grasp": 0.11, "between": 0.14,
