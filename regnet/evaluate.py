@@ -20,6 +20,7 @@ from handpose.errors import HandposeError
 from handpose.outputs import prepare_outputs
 from regnet.averaged import AveragingPredictor
 from regnet.labelled import (
+    MADE,
     RENDER,
     LabelledWindow,
     Opened,
@@ -75,6 +76,8 @@ def run(args: argparse.Namespace) -> None:
     """Measure, or hand unlabelled pictures and videos to the tracker."""
     if args.n is not None and args.n < 1:
         raise HandposeError("--n must be at least 1")
+    if args.i in MADE and args.i != RENDER and not Path(args.i).exists():
+        raise HandposeError(f"--i {args.i}: hands to train on; those to test on are --i {RENDER}")
     if args.v or (args.i != RENDER and not is_labelled(Path(args.i))):
         _track(args)
         return

@@ -8,17 +8,16 @@ import keras
 from keras import layers, ops
 
 from handpose.skeleton import N_JOINTS
-from regnet.layers import PACKAGE
+from regnet.layers import PACKAGE, Float32Layer
 
 SCORE_UNITS = {"confidence": N_JOINTS, "presence": 1, "left": 1}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class HeatmapPeaks(layers.Layer):
+class HeatmapPeaks(Float32Layer):
     """Give the maxima (N, joints) of the first `joints` heatmaps (N, H, W, C); no gradient passes."""
 
     def __init__(self, joints: int = N_JOINTS, **kwargs: Any) -> None:
-        kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.joints = joints
 

@@ -20,12 +20,8 @@ from handpose.data.sample import Sample
 from handpose.errors import HandposeError
 from handpose.skeleton import Side
 
-RENDER, LIBHAND, GANERATE = "render", "libhand", "ganerate"
-MADE = (
-    RENDER,
-    LIBHAND,
-    GANERATE,
-)  # the sources that are no folders: hands rendered with our mesh, with LibHand's, and translated
+# The sources that are no folders: hands rendered with our mesh, with LibHand's, and translated.
+MADE = RENDER, LIBHAND, GANERATE = ("render", "libhand", "ganerate")
 
 _EXACT_UNSEEN = (
     "rhd",

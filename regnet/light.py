@@ -15,13 +15,10 @@ from regnet.heads import HeatmapPeaks, score_heads
 from regnet.layers import ProjLayer, RenderingLayer
 from regnet.lift import lifted
 
-WIDTHS = (48, 96, 176, 256)  # channels at 32, 16, 8 and 4 px
-BLOCKS = (
-    2,
-    2,
-    1,
-    1,
-)  # residual blocks after the first: fine maps cost time and hardly any weights, which 25 MB have to hold
+# By stage, at 32, 16, 8 and 4 px: channels, and residual blocks after the first. Blocks on fine maps cost time and hardly any
+# weights, of which 25 MB hold no more.
+WIDTHS = (48, 96, 176, 256)
+BLOCKS = (2, 2, 1, 1)
 
 
 def build_light(input_size: int = 128, widths: tuple[int, ...] = WIDTHS, projection: bool = True) -> keras.Model:
@@ -61,7 +58,7 @@ def build_light(input_size: int = 128, widths: tuple[int, ...] = WIDTHS, project
     x = layers.Add(name="skip16")([up(refined, widths[1], "up16"), at16])
     x = convolution(x, widths[1], 3, 1, "merge16")
     x = layers.Add(name="skip32")([up(x, 64, "up32"), layers.Conv2D(64, 1, name="lateral32")(at32)])
-    x = residual(convolution(x, 64, 3, 1, "merge32"), 64, 1, "refine32")
+    x = residual(convolution(x, 64, 3, 1, "merge32"), 64, 1, "fine32")
     heatmaps = layers.Conv2D(N_JOINTS, 1, dtype="float32", name="heatmaps")(x)
 
     deep = layers.Concatenate(name="deep")([convolution(refined, widths[2], 3, 2, "deep4"), at4])

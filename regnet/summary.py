@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _multiplications(layer: keras.Layer) -> int:
     for side in layer.kernel.shape:
         kernel *= side
     if isinstance(layer, keras.layers.Dense):
-        return kernel
+        return kernel * math.prod(layer.output.shape[1:-1])
     grid = layer.input.shape if isinstance(layer, keras.layers.Conv2DTranspose) else layer.output.shape
     return kernel * grid[1] * grid[2]
 

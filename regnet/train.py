@@ -74,7 +74,7 @@ def _config(args: argparse.Namespace) -> TrainConfig:
         raise HandposeError("--backbone and --init both tell what to begin with: give one of them")
     check_read(args.read, [reader_of(Path(source)) for source in args.i if source not in MADE])
     if LIBHAND in fields["sources"]:
-        libhand.folder_of(Path(LIBHAND))
+        libhand.load_hand(Path(LIBHAND))  # one that is missing or broken is told before anything begins
     generator = str(generator_file(args.generator)) if GANERATE in fields["sources"] else ""
     return TrainConfig(
         network=args.network, input_size=args.input, projection=not args.no_projection, backbone=args.backbone,

@@ -81,13 +81,37 @@ def test_a_held_ball_hides_the_palm_but_not_the_fingers_before_it():
     relief = np.zeros((SIZE, SIZE), np.uint8)
     relief[:, :64] = RELIEF_ZERO - 60  # fingers, 60 mm nearer than M0
     relief[:, 64:] = RELIEF_ZERO + 10  # the palm
-    ball = Held("ball", np.full((2, 2), 63.5), 30.0, np.zeros(2), 40.0)
+    ball = Held("ball", np.full((2, 2), 63.5), np.full(2, 30.0), np.full(2, 400.0), 400.0, 40.0)
     whole = np.array([[1.0, 0, 0], [0, 1, 0]])
     layer = occluders.held(np.random.default_rng(0), Backgrounds(), ball, relief, whole)
     assert layer.shape == (SIZE, SIZE, 4)
     assert (layer[55:72, 40:60, 3] == 0).all()
     assert (layer[55:72, 68:85, 3] == 255).all()
     assert (layer[:, 100:, 3] == 0).all()
+
+
+def test_a_bar_is_wider_where_it_is_nearer_and_its_depth_is_that_of_perspective():
+    """From 200 to 600 mm away: half way along the picture it is at 300 mm, not at 400."""
+    whole, rng = np.array([[1.0, 0, 0], [0, 1, 0]]), np.random.default_rng(0)
+    bar = Held("bar", np.array([[10.0, 64], [118, 64]]), np.array([24.0, 8.0]), np.array([200.0, 600.0]), 300.0, 10.0)
+    drawn = occluders.held(rng, Backgrounds(), bar, np.zeros((SIZE, SIZE), np.uint8), whole)[..., 3] > 127
+    assert drawn[:, 20].sum() > drawn[:, 64].sum() + 10 > drawn[:, 108].sum() + 20
+    for nearer, hidden in ((20, True), (-40, False)):
+        hand = np.full((SIZE, SIZE), RELIEF_ZERO - nearer, np.uint8)  # so many mm nearer than the bar's middle
+        mask = occluders.held(rng, Backgrounds(), bar, hand, whole)[..., 3]
+        assert (mask[60:68, 64] == 0).all() == hidden
+
+
+def test_a_bar_that_points_at_the_camera_is_its_end():
+    bar = Held("bar", np.full((2, 2), 63.5), np.array([20.0, 10.0]), np.array([200.0, 400.0]), 300.0, 10.0)
+    mask = occluders.held(
+        np.random.default_rng(0),
+        Backgrounds(),
+        bar,
+        np.zeros((SIZE, SIZE), np.uint8),
+        np.array([[1.0, 0, 0], [0, 1, 0]]),
+    )
+    assert (mask[..., 3] > 127).sum() == pytest.approx(np.pi * 20**2, rel=0.1)
 
 
 def test_what_passes_before_a_hand_is_near_it_and_counted(hands):

@@ -173,11 +173,14 @@ def test_every_format_agrees_with_keras_on_photographs_and_is_timed(shared_data,
 
     windows, _ = labelled_windows(photos, 128, 12, split="held_out")
     pictures = np.stack([window.image for window in windows])
-    seen, seen_int8 = (
-        decode_heatmaps(load_onnx(tmp_path / f"net{ending}")(pictures)["heatmaps"])[0]
-        for ending in (".onnx", ".int8.onnx")
+    networks = [load_onnx(tmp_path / f"net{ending}") for ending in (".onnx", ".int8.onnx")]
+    (seen, joints), (seen_int8, joints_int8) = (
+        (decode_heatmaps(answer["heatmaps"])[0], answer["joints_rel"])
+        for answer in (network(pictures) for network in networks)
     )
     assert 0 < np.median(np.linalg.norm(seen - seen_int8, axis=-1)) < 0.5, "cells of 32"
+    assert np.median(np.linalg.norm(joints - joints_int8, axis=-1)) < 0.05, "of |W-M0|"
+    assert np.isfinite(networks[1](np.full((1, 128, 128, 3), 90, np.uint8))["joints_rel"]).all()
     card = json.loads((tmp_path / "net.json").read_text())["sha256"]
     assert {"net.onnx", "net.int8.onnx", "net.xml", "net.bin", "net.tflite", "net.weights.h5"} < set(card)
     assert "net.saved_model/saved_model.pb" in card

@@ -21,7 +21,7 @@ from handpose.synthesis.translated import (
     recoloured,
     translated,
 )
-from regnet import train
+from regnet import evaluate, train
 from regnet.batches import BatchMaker, StreamConfig
 from regnet.render_items import RenderItems
 
@@ -136,6 +136,14 @@ def test_libhands_hands_are_a_source_of_their_own(shared_data):
     batches = [BatchMaker(StreamConfig((source,), (1.0,), 16, SIZE, 5)).batch(2) for source in ("render", "libhand")]
     assert set(batches[0]) == set(batches[1])
     assert batches[1]["known_3d"].any() and (batches[0]["image"] != batches[1]["image"]).any()
+
+
+@pytest.mark.parametrize("word", ["libhand", "ganerate"])
+def test_nothing_is_tested_on_what_is_there_to_train(word):
+    parser = argparse.ArgumentParser()
+    evaluate.add_arguments(parser)
+    with pytest.raises(HandposeError, match=f"--i {word}: hands to train on; those to test on are --i render"):
+        evaluate.run(parser.parse_args(["--i", word]))
 
 
 def test_a_missing_libhand_is_told_before_anything_begins(tmp_path, monkeypatch):

@@ -177,7 +177,5 @@ def test_what_is_missing_or_broken_is_named(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("HANDPOSE_SHARED_DATA", str(tmp_path / "empty"))
     monkeypatch.chdir(tmp_path / "empty")
-    with pytest.raises(
-        HandposeError, match="libhand: no shared data with this hand; give handpose render --mesh a folder"
-    ):
+    with pytest.raises(HandposeError, match="libhand: no shared data with this hand; give a folder"):
         libhand.load_hand(Path("libhand"))

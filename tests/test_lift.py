@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 keras = pytest.importorskip("keras")
 
 from handpose.heatmap import gaussian_heatmaps
-from regnet.lift import HeatmapShares, MeanPlaces, Moved, SeenFrom, lifted
+from regnet.lift import AlignmentResidual, ExpectedPlaces, Moved, SpatialSoftmax, lifted
 
 seeds = st.integers(0, 2**32)
 ONES = np.ones((1, 21), np.float32)
@@ -20,15 +20,17 @@ def drawn(cells):
 
 
 def beside(joints, places, peaks=ONES):
-    return np.asarray(SeenFrom()(*(np.asarray(x, np.float32) for x in (joints, places, peaks))))
+    return np.asarray(AlignmentResidual()(*(np.asarray(x, np.float32) for x in (joints, places, peaks))))
 
 
 def test_places_are_those_of_the_heatmaps():
     cells = np.random.default_rng(0).uniform(2, 29, (3, 21, 2))
-    shares = HeatmapShares()(drawn(cells))
+    shares = SpatialSoftmax()(drawn(cells))
     np.testing.assert_allclose(np.asarray(shares).sum(-1), 1, rtol=1e-5)
-    np.testing.assert_allclose((np.asarray(MeanPlaces()(shares)) + 1) * 31 / 2, cells, atol=0.25)
-    empty = MeanPlaces()(HeatmapShares()(np.zeros((1, 32, 32, 21), np.float32)))
+    np.testing.assert_allclose((np.asarray(ExpectedPlaces()(shares)) + 1) * 31 / 2, cells, atol=0.25)
+    weak = ExpectedPlaces()(SpatialSoftmax()(0.3 * drawn(cells)))
+    np.testing.assert_allclose((np.asarray(weak) + 1) * 31 / 2, cells, atol=0.3)
+    empty = ExpectedPlaces()(SpatialSoftmax()(np.zeros((1, 32, 32, 21), np.float32)))
     np.testing.assert_allclose(np.asarray(empty), 0, atol=1e-5)
 
 
@@ -70,7 +72,10 @@ def test_a_move_goes_aside_by_its_share_only():
 
 def test_heatmaps_teach_nothing_through_the_lift_and_features_do():
     """Heatmaps answer to their own labels alone."""
-    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("asks TensorFlow for the gradient")
+    import tensorflow as tf
+
     rng = np.random.default_rng(1)
     shapes = {"joints": (21, 3), "mid": (21, 3), "maps": (32, 32, 21), "peaks": (21,), "features": (32, 32, 8)}
     inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
@@ -83,3 +88,31 @@ def test_heatmaps_teach_nothing_through_the_lift_and_features_do():
     gradients = tape.gradient(out, values)
     assert gradients["maps"] is None or not np.asarray(gradients["maps"]).any()
     assert np.asarray(gradients["features"]).any() and np.asarray(gradients["joints"]).any()
+
+
+def lift_model():
+    shapes = ((21, 3), (21, 3), (32, 32, 21), (21,), (32, 32, 8))
+    inputs = [keras.Input(shape) for shape in shapes]
+    return keras.Model(inputs, lifted(*inputs))
+
+
+def test_the_lift_survives_saving_and_says_its_shapes(tmp_path):
+    rng = np.random.default_rng(0)
+    model = lift_model()
+    x = [rng.normal(size=(2, *tensor.shape[1:])).astype(np.float32) for tensor in model.inputs]
+    model.save(tmp_path / "lift.keras")
+    again = keras.saving.load_model(tmp_path / "lift.keras")
+    assert np.asarray(model(x)).shape == (2, 21, 3) and model.output_shape == (None, 21, 3)
+    np.testing.assert_array_equal(np.asarray(model(x)), np.asarray(again(x)))
+
+
+def test_places_stay_fine_under_mixed_precision():
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = lift_model()
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert {keras.backend.standardize_dtype(layer.compute_dtype) for layer in model.layers if layer.weights} == {
+        "float32"
+    }

@@ -17,18 +17,21 @@ from handpose.synthesis.render_hand import Look
 from handpose.synthesis.tight import render_tight
 
 CANVAS = 1.95  # canvas side in crop sides: holds the most jittered crop at any roll
+_HALF_BAR = 1.3  # [|W-M0|]
+_NEAREST_HELD_MM = 50.0
 RELIEF_ZERO = 128  # relief value of M0's own depth, 1 per mm; 0 where there is nothing
 _SOURCE = Camera(1000.0, 1000.0, 0.0, 0.0, (1, 1))  # any camera will do: the crop camera alone sees the hand
 
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """What the hand grasps, in the canvas: ends (2, 2) and radius [px], depth of the ends behind M0 (2,) and radius [mm]."""
+    """What the hand grasps, in the canvas: its ends (2, 2) [px], their radii (2,) [px] and depths (2,) [mm], M0's depth and its radius [mm]."""
 
     kind: str
     ends_px: np.ndarray
-    radius_px: float
-    ends_depth_mm: np.ndarray
+    radii_px: np.ndarray
+    depths_mm: np.ndarray
+    hand_depth_mm: float
     radius_mm: float
 
 
@@ -129,11 +132,15 @@ def straight(rgba: np.ndarray) -> np.ndarray:
 
 def _held(grip: Grip, skeleton: Skeleton, pose: HandPose, camera: Camera) -> Held:
     """Carry a grip from the wrist frame into the canvas."""
-    scale = skeleton.scale_mm
-    centre, radius = grip.centre * scale, grip.radius * scale
-    half = grip.direction * (0.0 if grip.kind == "ball" else 1.3 * scale)
-    ends = np.stack([centre - half, centre + half]) @ exp_so3(pose.wrist_rotation_rad).T + pose.wrist_translation_mm
-    ends[:, 2] = np.maximum(ends[:, 2], 50)
-    origin = forward_kinematics(skeleton, pose.to_vector())[M0, 2]
-    radius_px = radius * camera.fx / ends[:, 2].mean()
-    return Held(grip.kind, camera.project(ends), float(radius_px), ends[:, 2] - origin, float(radius))
+    scale, radius = skeleton.scale_mm, grip.radius * skeleton.scale_mm
+    camera_from_wrist = exp_so3(pose.wrist_rotation_rad)
+    middle = camera_from_wrist @ grip.centre * scale + pose.wrist_translation_mm
+    middle[2] = max(middle[2], _NEAREST_HELD_MM)
+    half = camera_from_wrist @ grip.direction * (0.0 if grip.kind == "ball" else _HALF_BAR * scale)
+    half *= min(
+        1.0, (middle[2] - _NEAREST_HELD_MM) / max(abs(half[2]), 1e-9)
+    )  # one that reaches to the lens is shorter
+    ends = np.stack([middle - half, middle + half])
+    hand_depth = forward_kinematics(skeleton, pose.to_vector())[M0, 2]
+    radii_px = radius * camera.fx / ends[:, 2]
+    return Held(grip.kind, camera.project(ends), radii_px, ends[:, 2], float(hand_depth), float(radius))

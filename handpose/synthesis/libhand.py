@@ -42,7 +42,7 @@ def load_hand(path: Path) -> tuple[HandMesh, Skeleton]:
     Its `tint` is the photograph's skin over its mean colour, so that any skin can be drawn with it. Raises HandposeError naming
     what is missing or broken.
     """
-    folder = folder_of(Path(path))
+    folder = _folder(Path(path))
     joints, vertices, uv, triangles, weights = _read(folder / _MESH)
     colours = _linear_colours(read_image(folder / _TEXTURE), uv)
     vertices, triangles, first = merged(vertices, triangles)
@@ -53,14 +53,13 @@ def load_hand(path: Path) -> tuple[HandMesh, Skeleton]:
     return replace(mesh, tint=_tint(colours, mesh.palmar)), skeleton
 
 
-def folder_of(path: Path) -> Path:
-    """Give the hand's folder; `libhand` means the shared data's. Raises HandposeError where there is none."""
+def _folder(path: Path) -> Path:
     if path.is_dir():
         return path
     data = shared_data()
     if data is None or not (data / "meshes" / WORD).is_dir():
         raise HandposeError(
-            f"{path}: no shared data with this hand; give handpose render --mesh a folder with {_MESH} and {_TEXTURE}"
+            f"{path}: no shared data with this hand; give a folder with {_MESH} and {_TEXTURE}, or put one named {WORD} here"
         )
     return data / "meshes" / WORD
 

@@ -56,15 +56,18 @@ def held(
     size = relief.shape[0]
     zoom = float(np.hypot(*canvas_to_crop[:, 0]))
     start, end = held_thing.ends_px @ canvas_to_crop[:, :2].T + canvas_to_crop[:, 2]
-    radius = max(held_thing.radius_px * zoom, 1.0)
+    radii = np.maximum(held_thing.radii_px * zoom, 1.0)
     mask = np.zeros((size, size), np.uint8)
     if held_thing.kind == "ball":
-        shade = _ball(mask, start, radius)
+        shade = _ball(mask, start, radii[0])
         along = np.zeros((size, size), np.float32)
     else:
-        shade = _bar(mask, start, end, radius)
+        for at, radius in ((start, radii[0]), (end, radii[1])):  # all there is of a bar that points at the camera
+            _ball(mask, at, radius)
+        shade = _bar(mask, start, end, *radii)
         along = _fraction(size, start, end)
-    depth = held_thing.ends_depth_mm[0] + along * (held_thing.ends_depth_mm[1] - held_thing.ends_depth_mm[0])
+    first, last = 1 / held_thing.depths_mm  # it is 1 / depth that changes evenly over a picture
+    depth = 1 / (first + along * (last - first)) - held_thing.hand_depth_mm
     surface = depth - held_thing.radius_mm * shade
     hand_nearer = (relief > 0) & (relief.astype(np.float32) - RELIEF_ZERO < surface)
     mask[cv2.GaussianBlur(hand_nearer.astype(np.float32), (3, 3), 0) > 0.5] = 0
@@ -113,15 +116,19 @@ def _fraction(size: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     return np.clip(((axis - start[0]) * step[0] / length)[None] + ((axis - start[1]) * step[1] / length)[:, None], 0, 1)
 
 
-def _bar(mask, start, end, radius) -> np.ndarray:
-    """Fill a straight bar into the mask; its shade is that of a cylinder."""
+def _bar(mask, start, end, radius, last_radius=None) -> np.ndarray:
+    """Fill a straight bar into the mask, of another radius at its end where one is given; its shade is that of a cylinder."""
+    last_radius = radius if last_radius is None else last_radius
     step = (end - start) / max(np.linalg.norm(end - start), 1e-6)
     side = np.array([-step[1], step[0]])
-    corners = np.stack([start + side * radius, end + side * radius, end - side * radius, start - side * radius])
+    corners = np.stack(
+        [start + side * radius, end + side * last_radius, end - side * last_radius, start - side * radius]
+    )
     cv2.fillConvexPoly(mask, _fixed(corners), 255, cv2.LINE_AA, 4)
     axis = np.arange(mask.shape[0], dtype=np.float32)
     off = ((axis - start[0]) * side[0])[None] + ((axis - start[1]) * side[1])[:, None]
-    return np.sqrt(np.clip(1 - (off / radius) ** 2, 0, 1)).astype(np.float32)
+    half = radius + (last_radius - radius) * _fraction(mask.shape[0], start, end) if last_radius != radius else radius
+    return np.sqrt(np.clip(1 - (off / half) ** 2, 0, 1)).astype(np.float32)
 
 
 def _ball(mask, centre, radius) -> np.ndarray:

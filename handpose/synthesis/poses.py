@@ -1,4 +1,6 @@
-"""Sample the 20 joint angles of a hand: a mixture of gestures, finger spelling, pinches, grasps, tools, hands at ease and free motion.
+"""Sample the 20 joint angles of a hand: a mixture of gestures, finger spelling, pinches, grasps, hands at ease and free motion.
+
+Tools in the hand are there for training; the default mixture, by which networks are compared, stays without them.
 
 Whatever the kind, the result lies within the joint limits and no finger passes through another or the palm (`settle`).
 """
@@ -26,12 +28,12 @@ _TRIES = 6
 _DIP_FROM_PIP = 2 / 3  # one tendon bends both outer joints of a finger
 _PINCH = 0.13  # distance of two tips that touch, relative to |W-M0|
 _FLAT = np.zeros(20)
-_THIN = 0.16  # [|W-M0|] a bar of at most this radius is a tool's handle
+_HANDLE_RADII = (0.03, 0.16)  # [|W-M0|]
 
 
 @dataclass(frozen=True, eq=False)
 class Grip:
-    """What a hand holds, relative to |W-M0|: a ball or a bar of this radius; centre (3,) and the bar's direction (3,) in the wrist frame."""
+    """What a hand holds, relative to |W-M0|: a ball or a bar of this radius; centre (3,) and the bar's direction (3,), of length 1, in the wrist frame."""
 
     kind: str
     radius: float
@@ -162,10 +164,10 @@ def _grasp(rng, skeleton, handle: float = 0.0):
 
 def _tool(rng, skeleton):
     """A handle in the fist, or between the thumb's tip and the fingers', as a screwdriver, a spoon or a pen is held."""
-    radius = float(np.exp(rng.uniform(np.log(0.03), np.log(_THIN))))
+    radius = float(np.exp(rng.uniform(*np.log(_HANDLE_RADII))))
     if rng.random() < 0.5:
         angles, _, grip = _grasp(rng, skeleton, radius)
-        lean = np.array([1.0, rng.normal(0, 0.4), rng.normal(0, 0.15)])
+        lean = np.array([1.0, rng.normal(0, 0.4), rng.normal(0, 0.15)]) * _mirror(skeleton)
         return angles, None, replace(grip, direction=lean / np.linalg.norm(lean))
     angles, _, _ = _ease(rng, skeleton)
     angles = angles.reshape(5, 4)
@@ -174,15 +176,21 @@ def _tool(rng, skeleton):
     for finger in fingers:
         angles[finger, 1:] = np.deg2rad(np.array([50, 48, 30]) * rng.uniform(0.6, 1.15))
     touches = [(4, 4 + 4 * finger, (_PINCH + 2 * radius) * skeleton.scale_mm) for finger in fingers]
-    return angles.ravel(), touches, partial(_between_tips, skeleton, radius, rng.normal(0, 0.4, 3))
+    return angles.ravel(), touches, partial(_between_tips, skeleton, radius, _mirror(skeleton) * rng.normal(0, 0.4, 3))
 
 
 def _between_tips(skeleton, radius: float, lean: np.ndarray, angles_rad: np.ndarray) -> Grip:
-    """Lay a bar from between the tips of thumb and index finger over the web between them."""
+    """Lay a bar between the tips of thumb and index finger, its other end over the web between the two or beside it."""
     joints = forward_kinematics(skeleton, np.concatenate([np.zeros(6), angles_rad])) / skeleton.scale_mm
     tips, web = (joints[4] + joints[8]) / 2, (joints[2] + joints[5]) / 2
-    direction = (web - tips) / np.linalg.norm(web - tips) + lean
-    return Grip("bar", radius, tips + 0.4 * (web - tips), direction / np.linalg.norm(direction))
+    reach = np.linalg.norm(web - tips)
+    direction = (web - tips) / reach + lean
+    direction /= np.linalg.norm(direction)
+    return Grip("bar", radius, tips + 0.4 * reach * direction, direction)
+
+
+def _mirror(skeleton) -> np.ndarray:
+    return np.array([1.0 if skeleton.side == "left" else -1.0, 1, 1])
 
 
 def _between(rng, skeleton):

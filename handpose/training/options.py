@@ -53,7 +53,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, folder: str, batch: int, 
         "--i",
         nargs="+",
         metavar="SOURCE",
-        help="folders of photo sets, or the word render (of regnet train also libhand, ganerate)",
+        help="folders of photo sets, or the word render",
     )
     parser.add_argument("--mix", help="share of each source, as 0.6,0.4 (default: equal)")
     parser.add_argument(
@@ -89,9 +89,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser, folder: str, batch: int,
 def run_fields(args: argparse.Namespace) -> dict[str, Any]:
     """Give the fields of RunConfig that the options ask for. Raises HandposeError where one makes no sense."""
     if not args.i:
-        raise HandposeError(
-            "nothing to train on: give --i with folders of photo sets or the word render (of regnet train also libhand, ganerate)"
-        )
+        raise HandposeError("nothing to train on: give --i with folders of photo sets or the word render")
     if not 0 <= args.workers <= LANES:
         raise HandposeError(
             f"--workers must be from 1 to {LANES}, or 0 for one for every two cores, not {args.workers}"
