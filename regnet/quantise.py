@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from handpose.training.exported import halve
+
 CALIBRATION_HANDS = 300
 _BATCH = 4
 _OPERATORS = ["Conv", "Add"]  # of maps: what int8 makes faster; coordinates are too fine for 256 steps
@@ -17,6 +19,7 @@ def quantise_onnx(path: Path, calibration: np.ndarray) -> None:
 
     Weights per channel, activations per tensor between the smallest and the largest value (Jacob et al. 2018, section 3).
     """
+    import onnx
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -43,6 +46,9 @@ def quantise_onnx(path: Path, calibration: np.ndarray) -> None:
         activation_type=quantization.QuantType.QUInt8,
         calibrate_method=quantization.CalibrationMethod.MinMax,
     )
+    graph = onnx.load(path)
+    halve(graph)  # what stays float32: the layers that give coordinates and scores
+    onnx.save(graph, path)
 
 
 def _not_of_maps(path: Path) -> list[str]:

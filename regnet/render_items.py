@@ -14,7 +14,7 @@ from handpose.skeleton import Skeleton
 from handpose.synthesis.backgrounds import Backgrounds
 from handpose.synthesis.compose import EFFECTS
 from handpose.synthesis.mesh import HandMesh
-from handpose.synthesis.poses import PoseSampler
+from handpose.synthesis.poses import TRAINING_MIXTURE, PoseSampler
 from handpose.synthesis.sampler import RenderSampler, default_backgrounds
 from handpose.synthesis.translated import TranslatedSampler, Translator
 from handpose.training.stream import LANES, lane_seed
@@ -25,10 +25,6 @@ REUSE = 10  # times that a foreground is shown, on average
 CACHE = 2000  # foregrounds kept, by all lanes
 _EMPTY_SHARE = 0.06
 _APART = 7_919  # added to the seed of translated hands: a mix is to show other hands
-# Photographs that teach are gestures; hands that hold something, seen from all sides, only renders have.
-_POSES = {
-    "gesture": 0.19, "letter": 0.12, "free": 0.12, "ease": 0.08, "pinch": 0.11, "grasp": 0.14, "tool": 0.12, "between": 0.12,
-}  # fmt: skip
 
 
 class RenderItems:
@@ -45,7 +41,7 @@ class RenderItems:
         self.backgrounds = backgrounds or default_backgrounds()
         self._options: dict[str, Any] = {
             "backgrounds": self.backgrounds, "reuse": REUSE, "cache": CACHE // LANES, "effects": effects,
-            "poses": PoseSampler(_POSES), "mesh": mesh,
+            "poses": PoseSampler(TRAINING_MIXTURE), "mesh": mesh,
         }  # fmt: skip
         self.lane = cache(self._lane)
 

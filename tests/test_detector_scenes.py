@@ -177,6 +177,11 @@ def test_rendered_pictures_hold_their_hand():
     assert hand.left is True
 
 
+def test_libhands_hands_are_scenes_too(shared_data):
+    ours, libhands = (SceneMaker(SceneConfig((word,), (1.0,), batch_size=4)).batch(1) for word in ("render", "libhand"))
+    assert libhands["image"].shape == ours["image"].shape and (libhands["image"] != ours["image"]).any()
+
+
 def test_a_hand_that_grasps_is_shown_with_the_thing():
     pictures, rng, sampler = RenderedPictures(0), np.random.default_rng(1), RenderSampler(0, 192)
     number = next(i for i in range(100) if sampler.placed(i, 192).grip is not None)

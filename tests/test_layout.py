@@ -23,6 +23,7 @@ TRAINING = {
     "paper",
     "layers",
     "heads",
+    "lift",
     "losses",
     "networks",
     "weights",

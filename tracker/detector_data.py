@@ -17,7 +17,8 @@ from regnet.augment import random_look
 from tracker.detector_targets import STRIDE, Picture, SceneHand, scene_hand, scene_targets
 from tracker.people import draw_person, skin_colour
 
-RENDER = "render"
+# The sources that are no folders: hands rendered with our mesh and with LibHand's.
+MADE = RENDER, LIBHAND = ("render", "libhand")
 _SMALLEST, _LARGEST = 0.05, 0.85  # side of a hand that counts or is sought, in sides of the scene
 _COMPLETE_SHARE = 0.3  # of the photographs of a set that has some, those whose hands are all labelled
 _PHOTO_SHARE, _PASTED_SHARE = 0.5, 0.33  # the rest shows no hand
@@ -42,16 +43,14 @@ class SceneMaker:
         self.config = config
         data = shared_data()
         self.backgrounds = Backgrounds(data / "backgrounds" if data else None)
-        self.pictures = {source: _pictures(Path(source), config.split) for source in config.sources if source != RENDER}
+        self.pictures = {
+            source: _pictures(Path(source), config.split) for source in config.sources if source not in MADE
+        }
         self.cut_outs = [p for pictures in self.pictures.values() for p in pictures if p.is_cut_out]
         self.complete = {
             source: [p for p in pictures if len(p.hands) > 1] for source, pictures in self.pictures.items()
         }
-        self.renders = None
-        if RENDER in config.sources:
-            from tracker.detector_renders import RenderedPictures
-
-            self.renders = RenderedPictures(config.seed)
+        self.renders = {source: _renders(config.seed, source) for source in MADE if source in config.sources}
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """Make batch number `step`: "image" (N, S, S, 3) uint8 and the targets of `tracker.detector_loss`."""
@@ -102,8 +101,8 @@ class SceneMaker:
     def _draw(self, lane: int, number: int, rng: np.random.Generator, cut_out: bool = False) -> Picture:
         shares = np.asarray(self.config.mix) / sum(self.config.mix)
         source = self.config.sources[rng.choice(len(shares), p=shares)]
-        if source == RENDER and self.renders:
-            return self.renders.picture(lane, number, rng)
+        if source in self.renders:
+            return self.renders[source].picture(lane, number, rng)
         pictures = self.cut_outs if cut_out and self.cut_outs else self.pictures[source]
         complete = [] if cut_out else self.complete[source]
         if complete and rng.random() < _COMPLETE_SHARE:  # there the faces are known to be no hands
@@ -204,6 +203,13 @@ def _clutter(canvas: np.ndarray, hands: list[SceneHand], rng: np.random.Generato
     soft = cv2.GaussianBlur(blob, (0, 0), rng.uniform(0.5, 3))[..., None]
     shade = cv2.resize(rng.normal(0, 14, (6, 6)).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
     return np.clip(canvas * (1 - soft) + (skin + shade[..., None]) * soft, 0, 255).astype(np.uint8)
+
+
+def _renders(seed: int, source: str):
+    from handpose.synthesis.libhand import load_hand
+    from tracker.detector_renders import RenderedPictures
+
+    return RenderedPictures(seed, load_hand(Path(LIBHAND)) if source == LIBHAND else None)
 
 
 def _pictures(folder: Path, split: photos.Split) -> list[Picture]:

@@ -13,7 +13,7 @@ from handpose.data import photos
 from handpose.letterbox import Letterbox
 from handpose.training.run_dir import RunDir
 from tracker.detector import THRESHOLD, Detection, decode_maps
-from tracker.detector_data import RENDER, SceneConfig, SceneMaker, scene_hand
+from tracker.detector_data import MADE, SceneConfig, SceneMaker, scene_hand
 from tracker.detector_targets import STRIDE, SceneHand
 
 _SCENES = 12  # batches of made scenes
@@ -25,7 +25,7 @@ class HeldOutScenes:
 
     def __init__(self, config: SceneConfig):
         self.size = config.size
-        folders = [Path(source) for source in config.sources if source != RENDER]
+        folders = [Path(source) for source in config.sources if source not in MADE]
         self.images: list[np.ndarray] = []
         self.hands: list[list[SceneHand]] = []
         self.doubt: list[np.ndarray] = []

@@ -6,8 +6,11 @@ from collections import OrderedDict, defaultdict
 
 import numpy as np
 
+from handpose.skeleton import Skeleton
 from handpose.synthesis import occluders
 from handpose.synthesis.foreground import Foreground, straight
+from handpose.synthesis.mesh import HandMesh
+from handpose.synthesis.poses import TRAINING_MIXTURE, PoseSampler
 from handpose.synthesis.sampler import RenderSampler, default_backgrounds
 from handpose.training.stream import LANES, lane_seed
 from tracker.detector_targets import Picture, scene_hand
@@ -21,8 +24,9 @@ _REUSE = 6  # times that a picture is shown, on average
 class RenderedPictures:
     """Draws rendered hands, lane by lane; they depend on the seed and the generator given, on nothing else."""
 
-    def __init__(self, seed: int):
-        self._seed, self._backgrounds = seed, default_backgrounds()
+    def __init__(self, seed: int, mesh: tuple[HandMesh, Skeleton] | None = None):
+        """`mesh` is to be used in place of our own hands."""
+        self._seed, self._mesh, self._backgrounds = seed, mesh, default_backgrounds()
         self._kept: defaultdict[int, OrderedDict[int, Picture]] = defaultdict(OrderedDict)
 
     def picture(self, lane: int, number: int, rng: np.random.Generator) -> Picture:
@@ -36,7 +40,9 @@ class RenderedPictures:
 
     def _drawn(self, lane: int, index: int) -> Picture:
         seed = lane_seed(self._seed, lane)
-        hand = RenderSampler(seed, _SIZE, backgrounds=self._backgrounds).foreground(index, _SIZE)
+        poses = PoseSampler(TRAINING_MIXTURE)
+        sampler = RenderSampler(seed, _SIZE, backgrounds=self._backgrounds, mesh=self._mesh, poses=poses)
+        hand = sampler.foreground(index, _SIZE)
         sought = scene_hand(hand.joints_px, (_SIZE, _SIZE), hand.side == "left")
         known = np.full((_SIZE, _SIZE), 255, np.uint8)
         return Picture(self._holding(hand, np.random.default_rng((seed, index))), [sought], known, True)

@@ -46,6 +46,11 @@ def run(args: argparse.Namespace) -> None:
 def _config(args: argparse.Namespace) -> DetectorConfig:
     if args.input < 32 or args.input % 32:
         raise HandposeError(f"--input must be a multiple of 32, not {args.input}")
+    from handpose.synthesis.libhand import load_hand
+    from tracker.detector_data import LIBHAND
+
+    if LIBHAND in (args.i or []):
+        load_hand(Path(LIBHAND))  # one that is missing or broken is told before anything begins
     return DetectorConfig(input_size=args.input, **run_fields(args))
 
 

@@ -214,6 +214,10 @@ _KINDS = {
     "gesture": _gesture, "letter": _letter, "free": _free, "ease": _ease, "pinch": _pinch, "grasp": _grasp, "between": _between,
     "tool": _tool,
 }  # fmt: skip
+# Photographs that teach are gestures; hands that hold something, seen from all sides, only renders have.
+TRAINING_MIXTURE = {
+    "gesture": 0.19, "letter": 0.12, "free": 0.12, "ease": 0.08, "pinch": 0.11, "grasp": 0.14, "tool": 0.12, "between": 0.12,
+}  # fmt: skip
 DEFAULT_MIXTURE = {
     "gesture": 0.26, "letter": 0.16, "free": 0.12, "ease": 0.10, "pinch": 0.11, "grasp": 0.11, "between": 0.14,
 }  # fmt: skip

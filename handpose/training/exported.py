@@ -45,7 +45,7 @@ def write_onnx(
 
     graph, _ = tf2onnx.convert.from_function(named, input_signature=signature, opset=OPSET)
     if halved:
-        _halve(graph)
+        halve(graph)
     onnx.helper.set_model_props(graph, {key: str(value) for key, value in metadata.items()})
     onnx.checker.check_model(graph)
     try:
@@ -54,7 +54,7 @@ def write_onnx(
         raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _halve(graph) -> None:
+def halve(graph) -> None:
     """Store large weights in half precision and cast them back when the file is loaded: half the size, float32 arithmetic."""
     from onnx import TensorProto, helper, numpy_helper
 
