@@ -24,11 +24,11 @@ from handpose.data.photos import Split
 from handpose.data.sample import Sample
 from handpose.data.synth_hands import CHROMA, COLOUR_CAMERA
 from handpose.errors import HandposeError
+from handpose.synthesis import RENDER
 from handpose.synthesis.foreground import CANVAS, premultiplied, straight
 from handpose.synthesis.sampler import RenderSampler
 from handpose.synthesis.translated import MARGIN, as_seen, on_white, without_forearm
 
-RENDER = "render"
 _CANDIDATES = 6000  # drawn hands among which each photograph's pose is looked for
 _NEAREST = 6
 _AT_ONCE = 16  # pictures that a network sees

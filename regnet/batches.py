@@ -9,7 +9,7 @@ import numpy as np
 
 from handpose.synthesis.compose import EFFECTS
 from handpose.training.stream import lane_of
-from regnet.labelled import GANERATE, LIBHAND, MADE
+from regnet.labelled import GANERATE, MADE
 
 _WITHOUT_HAND_SHARE = 0.08  # of a batch, where such pictures are given
 
@@ -34,7 +34,7 @@ class BatchMaker:
 
     def __init__(self, config: StreamConfig):
         from handpose.synthesis.backgrounds import Backgrounds, shared_data
-        from handpose.synthesis.libhand import load_hand
+        from handpose.synthesis.libhand import hand_of
         from handpose.synthesis.translated import Translator
         from regnet.photo_crops import PhotoCrops
         from regnet.render_items import RenderItems
@@ -50,16 +50,12 @@ class BatchMaker:
         translator = Translator.from_file(Path(config.generator)) if GANERATE in config.sources else None
         self.made = {
             source: RenderItems(
-                config.seed,
-                config.size,
-                backgrounds,
-                config.effects,
-                translator if source == GANERATE else None,
-                load_hand(Path(LIBHAND)) if source == LIBHAND else None,
+                config.seed, config.size, backgrounds, config.effects,
+                translator=translator if source == GANERATE else None, mesh=hand_of(source),
             )
             for source in MADE
             if source in config.sources
-        }
+        }  # fmt: skip
         self.without_hand = WithoutHand(Path(config.without_hand), config.size) if config.without_hand else None
 
     def batch(self, step: int) -> dict[str, np.ndarray]:

@@ -18,10 +18,10 @@ import numpy as np
 from handpose.data.options import add_read_argument, check_read, name_of
 from handpose.errors import HandposeError
 from handpose.outputs import prepare_outputs
+from handpose.synthesis import RENDER
 from regnet.averaged import AveragingPredictor
 from regnet.labelled import (
     MADE,
-    RENDER,
     LabelledWindow,
     Opened,
     cut_windows,

@@ -19,9 +19,10 @@ from handpose.data.photos import Split
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
 from handpose.skeleton import Side
+from handpose.synthesis import LIBHAND, RENDER
 
-# The sources that are no folders: hands rendered with our mesh, with LibHand's, and translated.
-MADE = RENDER, LIBHAND, GANERATE = ("render", "libhand", "ganerate")
+GANERATE = "ganerate"
+MADE = (RENDER, LIBHAND, GANERATE)  # the sources that are no folders; the last one's hands are translated
 
 _EXACT_UNSEEN = (
     "rhd",

@@ -12,8 +12,9 @@ from handpose import metrics
 from handpose.errors import HandposeError
 from handpose.heatmap import decode_heatmaps, px_from_cells
 from handpose.skeleton import N_JOINTS
+from handpose.synthesis import RENDER
 from handpose.training.run_dir import RunDir
-from regnet.labelled import RENDER, LabelledWindow, labelled_windows, reader_of
+from regnet.labelled import LabelledWindow, labelled_windows, reader_of
 
 _BATCH = 32
 _SHOWN = 32

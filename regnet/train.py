@@ -14,12 +14,13 @@ from pathlib import Path
 from handpose.command import add_effects_argument
 from handpose.data.options import add_read_argument, check_read
 from handpose.errors import HandposeError
+from handpose.synthesis import RENDER
 from handpose.synthesis.compose import EFFECTS
 from handpose.training import distribute
 from handpose.training.loop import Task, run_loop
 from handpose.training.options import RunConfig, add_run_arguments, open_run, run_fields
 from handpose.training.run_dir import RunDir
-from regnet.labelled import GANERATE, LIBHAND, MADE, RENDER, reader_of
+from regnet.labelled import GANERATE, MADE, reader_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _config(args: argparse.Namespace) -> TrainConfig:
-    from handpose.synthesis import libhand
+    from handpose.synthesis.libhand import hand_of
     from handpose.synthesis.translated import generator_file
 
     fields = run_fields(args)
@@ -73,8 +74,8 @@ def _config(args: argparse.Namespace) -> TrainConfig:
     if args.backbone and args.init:
         raise HandposeError("--backbone and --init both tell what to begin with: give one of them")
     check_read(args.read, [reader_of(Path(source)) for source in args.i if source not in MADE])
-    if LIBHAND in fields["sources"]:
-        libhand.load_hand(Path(LIBHAND))  # one that is missing or broken is told before anything begins
+    for source in fields["sources"]:
+        hand_of(source)  # one that is missing or broken is told before anything begins
     generator = str(generator_file(args.generator)) if GANERATE in fields["sources"] else ""
     return TrainConfig(
         network=args.network, input_size=args.input, projection=not args.no_projection, backbone=args.backbone,

@@ -11,14 +11,14 @@ import numpy as np
 from handpose.data import photos
 from handpose.data.cutout import hand_alpha
 from handpose.shrink import halved
+from handpose.synthesis import LIBHAND, RENDER
 from handpose.synthesis.backgrounds import Backgrounds, shared_data
 from handpose.training.stream import lane_of
 from regnet.augment import random_look
 from tracker.detector_targets import STRIDE, Picture, SceneHand, scene_hand, scene_targets
 from tracker.people import draw_person, skin_colour
 
-# The sources that are no folders: hands rendered with our mesh and with LibHand's.
-MADE = RENDER, LIBHAND = ("render", "libhand")
+MADE = (RENDER, LIBHAND)  # the sources that are no folders
 _SMALLEST, _LARGEST = 0.05, 0.85  # side of a hand that counts or is sought, in sides of the scene
 _COMPLETE_SHARE = 0.3  # of the photographs of a set that has some, those whose hands are all labelled
 _PHOTO_SHARE, _PASTED_SHARE = 0.5, 0.33  # the rest shows no hand
@@ -26,7 +26,7 @@ _PHOTO_SHARE, _PASTED_SHARE = 0.5, 0.33  # the rest shows no hand
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """What scenes are made of: folders of photo sets, or "render", with their shares in the same order."""
+    """What scenes are made of: folders of photo sets, "render" or "libhand", with their shares in the same order."""
 
     sources: tuple[str, ...]
     mix: tuple[float, ...]
@@ -40,6 +40,9 @@ class SceneMaker:
     """Makes batches of scenes; a batch depends on (seed, step) alone."""
 
     def __init__(self, config: SceneConfig):
+        from handpose.synthesis.libhand import hand_of
+        from tracker.detector_renders import RenderedPictures
+
         self.config = config
         data = shared_data()
         self.backgrounds = Backgrounds(data / "backgrounds" if data else None)
@@ -50,7 +53,8 @@ class SceneMaker:
         self.complete = {
             source: [p for p in pictures if len(p.hands) > 1] for source, pictures in self.pictures.items()
         }
-        self.renders = {source: _renders(config.seed, source) for source in MADE if source in config.sources}
+        made = [source for source in MADE if source in config.sources]
+        self.renders = {source: RenderedPictures(config.seed, hand_of(source)) for source in made}
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """Make batch number `step`: "image" (N, S, S, 3) uint8 and the targets of `tracker.detector_loss`."""
@@ -203,13 +207,6 @@ def _clutter(canvas: np.ndarray, hands: list[SceneHand], rng: np.random.Generato
     soft = cv2.GaussianBlur(blob, (0, 0), rng.uniform(0.5, 3))[..., None]
     shade = cv2.resize(rng.normal(0, 14, (6, 6)).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
     return np.clip(canvas * (1 - soft) + (skin + shade[..., None]) * soft, 0, 255).astype(np.uint8)
-
-
-def _renders(seed: int, source: str):
-    from handpose.synthesis.libhand import load_hand
-    from tracker.detector_renders import RenderedPictures
-
-    return RenderedPictures(seed, load_hand(Path(LIBHAND)) if source == LIBHAND else None)
 
 
 def _pictures(folder: Path, split: photos.Split) -> list[Picture]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,10 @@ class RenderedPictures:
 
     def __init__(self, seed: int, mesh: tuple[HandMesh, Skeleton] | None = None):
         """`mesh` is to be used in place of our own hands."""
-        self._seed, self._mesh, self._backgrounds = seed, mesh, default_backgrounds()
+        self._seed, self._backgrounds = seed, default_backgrounds()
+        self._options: dict[str, Any] = {
+            "backgrounds": self._backgrounds, "mesh": mesh, "poses": PoseSampler(TRAINING_MIXTURE),
+        }  # fmt: skip
         self._kept: defaultdict[int, OrderedDict[int, Picture]] = defaultdict(OrderedDict)
 
     def picture(self, lane: int, number: int, rng: np.random.Generator) -> Picture:
@@ -40,9 +44,7 @@ class RenderedPictures:
 
     def _drawn(self, lane: int, index: int) -> Picture:
         seed = lane_seed(self._seed, lane)
-        poses = PoseSampler(TRAINING_MIXTURE)
-        sampler = RenderSampler(seed, _SIZE, backgrounds=self._backgrounds, mesh=self._mesh, poses=poses)
-        hand = sampler.foreground(index, _SIZE)
+        hand = RenderSampler(seed, _SIZE, **self._options).foreground(index, _SIZE)
         sought = scene_hand(hand.joints_px, (_SIZE, _SIZE), hand.side == "left")
         known = np.full((_SIZE, _SIZE), 255, np.uint8)
         return Picture(self._holding(hand, np.random.default_rng((seed, index))), [sought], known, True)

@@ -44,14 +44,14 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _config(args: argparse.Namespace) -> DetectorConfig:
+    from handpose.synthesis.libhand import hand_of
+
     if args.input < 32 or args.input % 32:
         raise HandposeError(f"--input must be a multiple of 32, not {args.input}")
-    from handpose.synthesis.libhand import load_hand
-    from tracker.detector_data import LIBHAND
-
-    if LIBHAND in (args.i or []):
-        load_hand(Path(LIBHAND))  # one that is missing or broken is told before anything begins
-    return DetectorConfig(input_size=args.input, **run_fields(args))
+    fields = run_fields(args)
+    for source in fields["sources"]:
+        hand_of(source)  # one that is missing or broken is told before anything begins
+    return DetectorConfig(input_size=args.input, **fields)
 
 
 def train(config: DetectorConfig, folder: RunDir, resume: bool = False, log: Callable[[str], None] = print) -> bool:

@@ -137,9 +137,8 @@ def _held(grip: Grip, skeleton: Skeleton, pose: HandPose, camera: Camera) -> Hel
     middle = camera_from_wrist @ grip.centre * scale + pose.wrist_translation_mm
     middle[2] = max(middle[2], _NEAREST_HELD_MM)
     half = camera_from_wrist @ grip.direction * (0.0 if grip.kind == "ball" else _HALF_BAR * scale)
-    half *= min(
-        1.0, (middle[2] - _NEAREST_HELD_MM) / max(abs(half[2]), 1e-9)
-    )  # one that reaches to the lens is shorter
+    # A bar that reaches to the lens is shorter.
+    half *= min(1.0, (middle[2] - _NEAREST_HELD_MM) / max(abs(half[2]), 1e-9))
     ends = np.stack([middle - half, middle + half])
     hand_depth = forward_kinematics(skeleton, pose.to_vector())[M0, 2]
     radii_px = radius * camera.fx / ends[:, 2]

@@ -17,11 +17,11 @@ from scipy.ndimage import map_coordinates
 from handpose.errors import HandposeError
 from handpose.images import read_image
 from handpose.skeleton import DEFAULT_SCALE_MM, M0, N_JOINTS, TIPS, WRIST, Skeleton
+from handpose.synthesis import LIBHAND
 from handpose.synthesis.backgrounds import shared_data
 from handpose.synthesis.gltf import merged, rigged
 from handpose.synthesis.mesh import HandMesh
 
-WORD = "libhand"  # in the place of a folder: the shared data's copy
 _MESH, _TEXTURE = "libhand_hand.npz", "hand_texture.png"
 _FINGERS = (5, 4, 3, 2, 1)  # by LibHand's numbers, from the thumb
 _MOLES, _MOLE_SIZE = ((0.4536, 0.7935), (0.2246, 0.8945)), 0.0085  # uv; always the same spot would be a landmark
@@ -33,7 +33,7 @@ _TINTS = (0.3, 2.5)
 
 def recognises(path: Path) -> bool:
     """Say whether a `--mesh` means this hand: the word `libhand`, or a folder."""
-    return Path(path) == Path(WORD) or Path(path).is_dir()
+    return Path(path) == Path(LIBHAND) or Path(path).is_dir()
 
 
 def load_hand(path: Path) -> tuple[HandMesh, Skeleton]:
@@ -53,15 +53,20 @@ def load_hand(path: Path) -> tuple[HandMesh, Skeleton]:
     return replace(mesh, tint=_tint(colours, mesh.palmar)), skeleton
 
 
+def hand_of(source: str) -> tuple[HandMesh, Skeleton] | None:
+    """Give the hand that a source of training is rendered with, None for our own. Raises HandposeError as `load_hand` does."""
+    return load_hand(Path(source)) if source == LIBHAND else None
+
+
 def _folder(path: Path) -> Path:
     if path.is_dir():
         return path
     data = shared_data()
-    if data is None or not (data / "meshes" / WORD).is_dir():
+    if data is None or not (data / "meshes" / LIBHAND).is_dir():
         raise HandposeError(
-            f"{path}: no shared data with this hand; give a folder with {_MESH} and {_TEXTURE}, or put one named {WORD} here"
+            f"{path}: no shared data with this hand; give a folder with {_MESH} and {_TEXTURE}, or put one named {LIBHAND} here"
         )
-    return data / "meshes" / WORD
+    return data / "meshes" / LIBHAND
 
 
 def _read(path: Path) -> tuple[np.ndarray, ...]:

@@ -36,7 +36,7 @@ def passing(rng: np.random.Generator, backgrounds: Backgrounds, size: int, near_
     at = near_px + rng.normal(0, 0.16 * size, 2)
     kind = rng.integers(4)
     if kind == 0:
-        shade = _bar(mask, at, at + _direction(rng) * size * rng.uniform(0.2, 1.5), 0.55 * reach)
+        shade = _bar(mask, at, at + _direction(rng) * size * rng.uniform(0.2, 1.5), (0.55 * reach,) * 2)
     elif kind == 1:
         shade = _ball(mask, at, reach)
     elif kind == 2:
@@ -58,14 +58,14 @@ def held(
     start, end = held_thing.ends_px @ canvas_to_crop[:, :2].T + canvas_to_crop[:, 2]
     radii = np.maximum(held_thing.radii_px * zoom, 1.0)
     mask = np.zeros((size, size), np.uint8)
+    along: np.ndarray | float = 0.0
     if held_thing.kind == "ball":
         shade = _ball(mask, start, radii[0])
-        along = np.zeros((size, size), np.float32)
     else:
-        for at, radius in ((start, radii[0]), (end, radii[1])):  # all there is of a bar that points at the camera
+        for at, radius in zip((start, end), radii, strict=True):  # all there is of a bar that points at the camera
             _ball(mask, at, radius)
-        shade = _bar(mask, start, end, *radii)
         along = _fraction(size, start, end)
+        shade = _bar(mask, start, end, radii, along)
     first, last = 1 / held_thing.depths_mm  # it is 1 / depth that changes evenly over a picture
     depth = 1 / (first + along * (last - first)) - held_thing.hand_depth_mm
     surface = depth - held_thing.radius_mm * shade
@@ -79,7 +79,9 @@ def arm(rng: np.random.Generator, size: int) -> np.ndarray:
     mask = np.zeros((size, size), np.uint8)
     at = rng.uniform(-0.1, 1.1, 2) * size
     if rng.random() < 0.5:
-        shade = _bar(mask, at, at + _direction(rng) * size * rng.uniform(0.5, 1.6), rng.uniform(0.05, 0.18) * size)
+        shade = _bar(
+            mask, at, at + _direction(rng) * size * rng.uniform(0.5, 1.6), (rng.uniform(0.05, 0.18) * size,) * 2
+        )
     else:
         shade = _blob(rng, mask, at, rng.uniform(0.08, 0.3) * size)
     surface = np.full((size, size, 3), skin_colour(rng), np.uint8)
@@ -116,19 +118,16 @@ def _fraction(size: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     return np.clip(((axis - start[0]) * step[0] / length)[None] + ((axis - start[1]) * step[1] / length)[:, None], 0, 1)
 
 
-def _bar(mask, start, end, radius, last_radius=None) -> np.ndarray:
-    """Fill a straight bar into the mask, of another radius at its end where one is given; its shade is that of a cylinder."""
-    last_radius = radius if last_radius is None else last_radius
+def _bar(mask, start, end, radii, along=0.0) -> np.ndarray:
+    """Fill a straight bar into the mask, of two `radii` where `along` tells how near its end a pixel is; its shade is that of a cylinder."""
+    first, last = radii
     step = (end - start) / max(np.linalg.norm(end - start), 1e-6)
     side = np.array([-step[1], step[0]])
-    corners = np.stack(
-        [start + side * radius, end + side * last_radius, end - side * last_radius, start - side * radius]
-    )
+    corners = np.stack([start + side * first, end + side * last, end - side * last, start - side * first])
     cv2.fillConvexPoly(mask, _fixed(corners), 255, cv2.LINE_AA, 4)
     axis = np.arange(mask.shape[0], dtype=np.float32)
     off = ((axis - start[0]) * side[0])[None] + ((axis - start[1]) * side[1])[:, None]
-    half = radius + (last_radius - radius) * _fraction(mask.shape[0], start, end) if last_radius != radius else radius
-    return np.sqrt(np.clip(1 - (off / half) ** 2, 0, 1)).astype(np.float32)
+    return np.sqrt(np.clip(1 - (off / (first + along * (last - first))) ** 2, 0, 1)).astype(np.float32)
 
 
 def _ball(mask, centre, radius) -> np.ndarray:

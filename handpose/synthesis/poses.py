@@ -64,10 +64,10 @@ class PoseSampler:
         """Draw a pose of the hand that is possible for it."""
         for _ in range(_TRIES):
             kind = rng.choice(len(self._kinds), p=self._chances)
-            angles, touches, grip = self._kinds[kind](rng, skeleton)
+            angles, touches, hold = self._kinds[kind](rng, skeleton)
             angles, overlap = settle(skeleton, angles, touches)
             if overlap < TOLERANCE_MM:
-                return SampledPose(angles, self._names[kind], grip(angles) if callable(grip) else grip)
+                return SampledPose(angles, self._names[kind], hold and hold(angles))
         return SampledPose(_FLAT.copy(), "flat")
 
 
@@ -155,20 +155,17 @@ def _grasp(rng, skeleton, handle: float = 0.0):
     angles[0] = rng.uniform(low, high)
     joints = skeleton.rest_joints_mm / skeleton.scale_mm
     centre = joints[5] * 0.35 + joints[13] * 0.55 + np.array([0, 0, flesh + 0.03 + radius])
-    return (
-        np.deg2rad(angles.ravel()),
-        None,
-        Grip("ball" if ball else "bar", radius, centre),
-    )
+    grip = Grip("ball" if ball else "bar", radius, centre)
+    return np.deg2rad(angles.ravel()), None, lambda _: grip
 
 
 def _tool(rng, skeleton):
     """A handle in the fist, or between the thumb's tip and the fingers', as a screwdriver, a spoon or a pen is held."""
     radius = float(np.exp(rng.uniform(*np.log(_HANDLE_RADII))))
     if rng.random() < 0.5:
-        angles, _, grip = _grasp(rng, skeleton, radius)
+        angles, _, hold = _grasp(rng, skeleton, radius)
         lean = np.array([1.0, rng.normal(0, 0.4), rng.normal(0, 0.15)]) * _mirror(skeleton)
-        return angles, None, replace(grip, direction=lean / np.linalg.norm(lean))
+        return angles, None, lambda settled: replace(hold(settled), direction=lean / np.linalg.norm(lean))
     angles, _, _ = _ease(rng, skeleton)
     angles = angles.reshape(5, 4)
     angles[0] = np.deg2rad(rng.uniform((-18, 24, 5, 5), (0, 40, 30, 35)))

@@ -49,12 +49,7 @@ _OF_THE_CALL = ("o", "resume", "devices")  # options that are not the run's own
 
 def add_run_arguments(parser: argparse.ArgumentParser, folder: str, batch: int, minutes: int) -> None:
     """Declare the options of a run that mixes sources: `folder`, `batch` and `minutes` are its defaults."""
-    parser.add_argument(
-        "--i",
-        nargs="+",
-        metavar="SOURCE",
-        help="folders of photo sets, or the word render",
-    )
+    parser.add_argument("--i", nargs="+", metavar="SOURCE", help="folders of photo sets, or the word render")
     parser.add_argument("--mix", help="share of each source, as 0.6,0.4 (default: equal)")
     parser.add_argument(
         "--freeze", nargs="+", default=[], metavar="NAME", help="stages or layers that stay fixed, as stem stage0"
