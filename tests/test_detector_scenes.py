@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from tests_data import write_photo_set
 
 from handpose.letterbox import Letterbox
+from handpose.synthesis.backgrounds import Backgrounds
 from handpose.synthesis.foreground import straight
 from handpose.synthesis.sampler import RenderSampler
 from tracker.detector import Detector, decode_maps
-from tracker.detector_data import SceneConfig, SceneMaker, paste
+from tracker.detector_data import SceneConfig, SceneMaker
+from tracker.detector_paste import Scene, cover, paste
 from tracker.detector_renders import RenderedPictures
 from tracker.detector_targets import STRIDE, Picture, SceneHand, scene_hand, scene_targets
 from tracker.people import draw_person
@@ -104,13 +106,12 @@ def test_pasted_hands_are_where_the_scene_says(seed, frame):
     picture = Picture(
         image, [SceneHand(np.array([70.0, 50.0]), 40.0, 0.0, True)], np.full((120, 160), 255, np.uint8), False
     )
-    canvas = np.zeros((192, 192, 3), np.uint8)
-    canvas, known, hands = paste(canvas, np.full((192, 192), 255, np.uint8), [], picture, rng, frame=frame)
-    assert (known == 255).all() or not hands, "only the place of a hand that is cut off is in doubt"
-    for hand in hands:
+    scene = paste(Scene.empty(np.zeros((192, 192, 3), np.uint8)), picture, rng, frame=frame)
+    assert (scene.known == 255).all() or not scene.hands, "only the place of a hand that is cut off is in doubt"
+    for hand in scene.hands:
         x, y = hand.centre_px.round().astype(int)
         if 2 < x < 189 and 2 < y < 189:
-            assert canvas[y, x].max() > 120
+            assert scene.canvas[y, x].max() > 120
 
 
 def test_a_covered_hand_is_in_doubt_and_not_background():
@@ -120,12 +121,38 @@ def test_a_covered_hand_is_in_doubt_and_not_background():
     picture = Picture(
         whole, [SceneHand(np.array([30.0, 30.0]), 12.0, 0.0, True)], np.full((60, 60), 255, np.uint8), False
     )
-    canvas, known = np.zeros((192, 192, 3), np.uint8), np.full((192, 192), 255, np.uint8)
+    before = Scene(np.zeros((192, 192, 3), np.uint8), np.full((192, 192), 255, np.uint8), [below])
     for _ in range(40):
-        covered, doubtful, hands = paste(canvas, known.copy(), [below], picture, rng)
-        assert (doubtful[96, 96] == 0) == (below not in hands)
-        if covered[96, 96, 0] in (0, 255):  # not on the edge
-            assert (below in hands) == (covered[96, 96, 0] == 0)
+        scene = paste(before, picture, rng)
+        assert (scene.known[96, 96] == 0) == (below not in scene.hands)
+        if scene.canvas[96, 96, 0] in (0, 255):  # not on the edge
+            assert (below in scene.hands) == (scene.canvas[96, 96, 0] == 0)
+    assert (before.known == 255).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, st.floats(10, 150))
+def test_a_thing_before_a_hand_suits_its_size_and_hides_it_or_not(seed, side):
+    hand = SceneHand(np.array([96.0, 96.0]), side, 0.0, True)
+    marked = np.full((192, 192, 3), (1, 254, 1), np.uint8)  # no thing has this colour all over
+    before = Scene(marked, np.full((192, 192), 255, np.uint8), [hand])
+    scene = cover(before, Backgrounds(), np.random.default_rng(seed))
+    changed = (scene.canvas != marked).any(-1)
+    rows, columns = np.nonzero(changed)
+    assert np.hypot(rows - 96, columns - 96).max(initial=0) < 3.5 * side
+    middle = np.hypot(*(np.indices(changed.shape) - 96)) <= 0.3 * side
+    hidden = changed[middle].mean()
+    if hidden > 0.75:
+        assert scene.hands == [] and scene.known[96, 96] == 0, "a hand that is hidden is neither sought nor background"
+    if hidden < 0.5:
+        assert scene.hands == [hand] and (scene.known == 255).all()
+
+
+def test_things_lie_about_where_no_hand_is_too():
+    empty = Scene.empty(np.full((192, 192, 3), (1, 254, 1), np.uint8))
+    scenes = [cover(empty, Backgrounds(), np.random.default_rng(seed)) for seed in range(8)]
+    assert sum((scene.canvas != empty.canvas).any() for scene in scenes) > 4
+    assert all(scene.hands == [] and (scene.known == 255).all() for scene in scenes)
 
 
 def test_scenes_follow_the_seed_and_hold_what_they_say(tmp_path):

@@ -36,9 +36,9 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path):
     script.write_text(SCRIPT)
     command = [sys.executable, str(script)]
     options = ["--i", str(photos), "render", "--mix", "0.75,0.25", "--batch", "4", "--steps", "26", "--save-every", "3"]
-    subprocess.run([*command, *options, "--o", str(tmp_path / "whole")], env=ENVIRONMENT, check=True, timeout=200)
+    subprocess.run([*command, *options, "--o", str(tmp_path / "whole")], env=ENVIRONMENT, check=True, timeout=300)
     killed = subprocess.Popen([*command, *options, "--o", str(tmp_path / "killed")], env=ENVIRONMENT)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300  # beside other work on the machine
     while not ((tmp_path / "killed" / "checkpoint.npz").exists() and max(losses(tmp_path / "killed"), default=0) >= 4):
         assert time.monotonic() < deadline and killed.poll() is None
         time.sleep(0.01)
@@ -46,7 +46,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path):
     killed.wait()
     reached = max(losses(tmp_path / "killed"))
     assert reached < 26, "the run ended before it could be killed"
-    subprocess.run([*command, "--resume", "--o", str(tmp_path / "killed")], env=ENVIRONMENT, check=True, timeout=200)
+    subprocess.run([*command, "--resume", "--o", str(tmp_path / "killed")], env=ENVIRONMENT, check=True, timeout=300)
     whole, resumed = losses(tmp_path / "whole"), losses(tmp_path / "killed")
     assert sorted(resumed) == list(range(1, 27))
     for step in range(7, 27):

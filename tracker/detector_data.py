@@ -10,17 +10,18 @@ import numpy as np
 
 from handpose.data import photos
 from handpose.data.cutout import hand_alpha
-from handpose.shrink import halved
 from handpose.synthesis import LIBHAND, RENDER
 from handpose.synthesis.backgrounds import Backgrounds, shared_data
 from handpose.training.stream import lane_of
 from regnet.augment import random_look
+from tracker.detector_paste import Scene, clutter, cover, paste, some
 from tracker.detector_targets import STRIDE, Picture, SceneHand, scene_hand, scene_targets
-from tracker.people import draw_person, skin_colour
+from tracker.people import draw_person
 
 MADE = (RENDER, LIBHAND)  # the sources that are no folders
-_SMALLEST, _LARGEST = 0.05, 0.85  # side of a hand that counts or is sought, in sides of the scene
+_SMALLEST = 0.05  # side of a hand that is sought, in sides of the scene
 _COMPLETE_SHARE = 0.3  # of the photographs of a set that has some, those whose hands are all labelled
+_COVERED_SHARE = 0.3  # of the scenes, those where a thing passes before a hand
 _PHOTO_SHARE, _PASTED_SHARE = 0.5, 0.33  # the rest shows no hand
 
 
@@ -68,12 +69,26 @@ class SceneMaker:
         """Make scene `number` of a lane and its targets."""
         size = self.config.size
         canvas = self.backgrounds.sample(rng, size)
-        known = np.full((size, size), 255, np.uint8)
-        hands: list[SceneHand] = []
         if rng.random() < 0.35:
-            draw_person(
-                canvas, rng.uniform((0.1 * size, 0.1 * size), (0.9 * size, 0.7 * size)), _some(rng, 14, 100), rng
-            )
+            place = rng.uniform((0.1 * size, 0.1 * size), (0.9 * size, 0.7 * size))
+            draw_person(canvas, place, some(rng, 14, 100), rng)
+        scene = self._with_hands(Scene.empty(canvas), lane, number, rng)
+        if rng.random() < _COVERED_SHARE:
+            scene = cover(scene, self.backgrounds, rng)
+        for _ in range(rng.integers(0, 4) if rng.random() < 0.5 else 0):
+            scene = clutter(scene, rng)
+        if rng.random() < 0.5:
+            scene = scene.mirrored()
+        scene = scene.without([hand for hand in scene.hands if hand.side_px < _SMALLEST * size])
+        cells = cv2.resize(scene.known, (size // STRIDE,) * 2, interpolation=cv2.INTER_AREA)
+        return {
+            "image": random_look(np.ascontiguousarray(scene.canvas), rng),
+            **scene_targets(scene.hands, size),
+            "known": (cells[..., None] > 200).astype(np.float32),
+        }
+
+    def _with_hands(self, scene: Scene, lane: int, number: int, rng: np.random.Generator) -> Scene:
+        """Lay one picture over a scene, or one to three hands that are cut out, or none."""
         chance = rng.random()
         if chance < _PHOTO_SHARE:
             picture = self._draw(lane, number, rng)
@@ -82,25 +97,12 @@ class SceneMaker:
                 picture = Picture(whole, picture.hands, picture.known, False)
             frame = not picture.is_cut_out and rng.random() < 0.6
             if frame and rng.random() < 0.5:
-                canvas = np.zeros_like(canvas)  # the bars of a letterbox
-            canvas, known, hands = paste(canvas, known, hands, picture, rng, frame=frame)
-        elif chance < _PHOTO_SHARE + _PASTED_SHARE:
+                scene = Scene.empty(np.zeros_like(scene.canvas))  # the bars of a letterbox
+            return paste(scene, picture, rng, frame=frame)
+        if chance < _PHOTO_SHARE + _PASTED_SHARE:
             for _ in range(rng.integers(1, 4)):
-                picture = self._draw(lane, number, rng, cut_out=True)
-                canvas, known, hands = paste(canvas, known, hands, picture, rng, largest=0.5)
-        for _ in range(rng.integers(0, 4) if rng.random() < 0.5 else 0):
-            canvas = _clutter(canvas, hands, rng)
-        if rng.random() < 0.5:
-            canvas, known = canvas[:, ::-1], known[:, ::-1]
-            hands = [_mirrored(hand, size) for hand in hands]
-        sought = [hand for hand in hands if hand.side_px >= _SMALLEST * size]
-        known = _doubt(known, [hand for hand in hands if hand not in sought])
-        cells = cv2.resize(known, (size // STRIDE,) * 2, interpolation=cv2.INTER_AREA)
-        return {
-            "image": random_look(np.ascontiguousarray(canvas), rng),
-            **scene_targets(sought, size),
-            "known": (cells[..., None] > 200).astype(np.float32),
-        }
+                scene = paste(scene, self._draw(lane, number, rng, cut_out=True), rng, largest=0.5)
+        return scene
 
     def _draw(self, lane: int, number: int, rng: np.random.Generator, cut_out: bool = False) -> Picture:
         shares = np.asarray(self.config.mix) / sum(self.config.mix)
@@ -112,101 +114,6 @@ class SceneMaker:
         if complete and rng.random() < _COMPLETE_SHARE:  # there the faces are known to be no hands
             pictures = complete
         return pictures[rng.integers(len(pictures))]
-
-
-def paste(
-    canvas, known, hands, picture: Picture, rng: np.random.Generator, largest: float = _LARGEST, frame: bool = False
-):
-    """Lay a picture at a random place, size and turn over a scene; return the new canvas, known map and hands.
-
-    A hand that is cut off or mostly covered is neither sought nor background: its place becomes unknown.
-    """
-    size = canvas.shape[0]
-    scale, turn, matrix = _whole_frame(picture, size, rng) if frame else _anywhere(picture, size, largest, rng)
-    linear = matrix[:, :2]
-    image, small_from_image = halved(picture.image, 1 / scale)
-    inner = np.vstack([matrix, (0, 0, 1)]) @ np.linalg.inv(small_from_image)
-    moved = cv2.warpAffine(image, inner[:2], (size, size), flags=cv2.INTER_LINEAR)
-    alpha = moved[..., 3:].astype(np.float32) / 255
-    canvas = (moved[..., :3] * alpha + canvas * (1 - alpha)).astype(np.uint8)
-    doubt = cv2.warpAffine(255 - picture.known, matrix, (size, size), flags=cv2.INTER_LINEAR)
-    known = np.minimum(known, 255 - doubt)
-    here = [
-        SceneHand(linear @ hand.centre_px + matrix[:, 2], scale * hand.side_px, hand.roll_rad + turn, hand.left)
-        for hand in picture.hands
-    ]
-    whole = [
-        hand
-        for hand in here
-        if ((hand.centre_px > -0.1 * hand.side_px) & (hand.centre_px < size + 0.1 * hand.side_px)).all()
-    ]
-    in_sight = [hand for hand in hands if alpha[_cell(hand.centre_px, size)] < 0.5]
-    lost = [hand for hand in here + hands if hand not in whole + in_sight]
-    return canvas, _doubt(known, lost), in_sight + whole
-
-
-def _doubt(known: np.ndarray, hands: list[SceneHand]) -> np.ndarray:
-    """Mark the places of hands as unknown."""
-    known = np.ascontiguousarray(known)
-    for hand in hands:
-        cv2.circle(known, np.round(hand.centre_px).astype(int).tolist(), round(0.5 * hand.side_px) + 1, 0, -1)
-    return known
-
-
-def _anywhere(picture: Picture, size: int, largest: float, rng: np.random.Generator):
-    """Scale, turn and matrix (2, 3) that put one of the picture's hands anywhere, at any size."""
-    target = picture.hands[rng.integers(len(picture.hands))]
-    side = size * np.exp(rng.uniform(np.log(0.07), np.log(largest)))
-    scale = min(side / target.side_px, 2.5)  # no more enlarged than that: real cameras are sharper
-    side = scale * target.side_px
-    turn = rng.uniform(-np.pi, np.pi) if rng.random() < 0.15 else np.clip(rng.normal(0, 0.35), -1.0, 1.0)
-    linear = scale * _rotation(turn)
-    place = rng.uniform(min(0.35 * side, size / 2), max(size - 0.35 * side, size / 2), 2)
-    return scale, turn, np.column_stack([linear, place - linear @ target.centre_px])
-
-
-def _whole_frame(picture: Picture, size: int, rng: np.random.Generator):
-    """Scale, turn and matrix (2, 3) that show the picture much as a camera would."""
-    extent = np.array(picture.image.shape[1::-1])
-    scale = size / extent.max() * np.exp(rng.uniform(-0.05, 0.45))
-    turn = np.clip(rng.normal(0, 0.12), -0.4, 0.4)
-    linear = scale * _rotation(turn)
-    middle = size / 2 + rng.normal(0, 0.08 * size, 2)
-    return scale, turn, np.column_stack([linear, middle - linear @ (extent / 2)])
-
-
-def _rotation(angle_rad: float) -> np.ndarray:
-    c, s = np.cos(angle_rad), np.sin(angle_rad)
-    return np.array([[c, -s], [s, c]])
-
-
-def _cell(centre_px: np.ndarray, size: int) -> tuple[int, int]:
-    x, y = np.clip(np.round(centre_px), 0, size - 1).astype(int)
-    return int(y), int(x)
-
-
-def _mirrored(hand: SceneHand, size: int) -> SceneHand:
-    centre = np.array([size - 1 - hand.centre_px[0], hand.centre_px[1]])
-    return SceneHand(centre, hand.side_px, -hand.roll_rad, None if hand.left is None else not hand.left)
-
-
-def _some(rng: np.random.Generator, low: float, high: float) -> float:
-    """Draw a size so that every doubling is equally likely."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
-def _clutter(canvas: np.ndarray, hands: list[SceneHand], rng: np.random.Generator) -> np.ndarray:
-    """Draw a skin-coloured blob, a face's or an arm's, where it covers no hand's centre."""
-    size = canvas.shape[0]
-    centre, half = rng.uniform(0, size, 2), np.array([_some(rng, 4, size / 4) for _ in range(2)])
-    if any(np.linalg.norm(hand.centre_px - centre) < half.max() + 0.5 * hand.side_px for hand in hands):
-        return canvas
-    skin = skin_colour(rng)
-    blob = np.zeros((size, size), np.float32)
-    cv2.ellipse(blob, centre.astype(int).tolist(), half.astype(int).tolist(), rng.uniform(0, 180), 0, 360, 1.0, -1)
-    soft = cv2.GaussianBlur(blob, (0, 0), rng.uniform(0.5, 3))[..., None]
-    shade = cv2.resize(rng.normal(0, 14, (6, 6)).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
-    return np.clip(canvas * (1 - soft) + (skin + shade[..., None]) * soft, 0, 255).astype(np.uint8)
 
 
 def _pictures(folder: Path, split: photos.Split) -> list[Picture]:

@@ -29,14 +29,20 @@ def material(rng: np.random.Generator, backgrounds: Backgrounds, size: int) -> n
     return surface
 
 
-def passing(rng: np.random.Generator, backgrounds: Backgrounds, size: int, near_px: np.ndarray) -> np.ndarray:
-    """Draw a thing before the hand, near the point (2,) [px]: (size, size, 4) uint8, colour not premultiplied."""
+def passing(
+    rng: np.random.Generator, backgrounds: Backgrounds, size: int, near_px: np.ndarray, crop_px: float | None = None
+) -> np.ndarray:
+    """Draw a thing before the hand, near the point (2,) [px]: (size, size, 4) uint8, colour not premultiplied.
+
+    It is as large as suits a hand whose crop has sides of `crop_px`, `size` unless told.
+    """
     mask = np.zeros((size, size), np.uint8)
-    reach = rng.uniform(0.05, 0.22) * size
-    at = near_px + rng.normal(0, 0.16 * size, 2)
+    crop_px = crop_px or size
+    reach = rng.uniform(0.05, 0.22) * crop_px
+    at = near_px + rng.normal(0, 0.16 * crop_px, 2)
     kind = rng.integers(4)
     if kind == 0:
-        shade = _bar(mask, at, at + _direction(rng) * size * rng.uniform(0.2, 1.5), (0.55 * reach,) * 2)
+        shade = _bar(mask, at, at + _direction(rng) * crop_px * rng.uniform(0.2, 1.5), (0.55 * reach,) * 2)
     elif kind == 1:
         shade = _ball(mask, at, reach)
     elif kind == 2:
