@@ -12,6 +12,7 @@ from handpose.training.stream import lane_of
 from regnet.labelled import GANERATE, MADE
 
 _WITHOUT_HAND_SHARE = 0.08  # of a batch, where such pictures are given
+_PEOPLE_SHARE, _HEADS = 0.2, (0.4, 1.8)  # of the crops, and heights of the heads behind hands, in sides of the crop
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,9 @@ class BatchMaker:
     """Make the batch of a step: the one place where sources are mixed."""
 
     def __init__(self, config: StreamConfig):
-        from handpose.synthesis.backgrounds import Backgrounds, shared_data
+        from handpose.synthesis.backgrounds import shared_data
         from handpose.synthesis.libhand import hand_of
+        from handpose.synthesis.people import PeopledBackgrounds
         from handpose.synthesis.translated import Translator
         from regnet.photo_crops import PhotoCrops
         from regnet.render_items import RenderItems
@@ -43,7 +45,7 @@ class BatchMaker:
         self.config = config
         folders = [Path(source) for source in config.sources if source not in MADE]
         data = shared_data()
-        backgrounds = Backgrounds(data / "backgrounds" if data else None)
+        backgrounds = PeopledBackgrounds(data / "backgrounds" if data else None, _PEOPLE_SHARE, _HEADS)
         self.datasets = {
             str(folder): PhotoCrops([folder], "train", backgrounds, config.size, config.read) for folder in folders
         }

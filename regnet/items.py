@@ -11,7 +11,7 @@ from handpose.heatmap import HEATMAP_SIZE
 from handpose.skeleton import N_JOINTS
 
 Item = dict[str, Any]  # arrays, and float32 numbers where a target has no axis
-RIGHT_SHARE = 0.2  # of the items, mirrored to teach the side
+RIGHT_SHARE = 0.3  # of the items, mirrored to teach the side
 
 
 def training_item(

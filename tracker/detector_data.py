@@ -11,16 +11,17 @@ import numpy as np
 from handpose.data import photos
 from handpose.data.cutout import hand_alpha
 from handpose.synthesis import LIBHAND, RENDER
-from handpose.synthesis.backgrounds import Backgrounds, shared_data
+from handpose.synthesis.backgrounds import shared_data
+from handpose.synthesis.people import PeopledBackgrounds
 from handpose.training.stream import lane_of
 from regnet.augment import random_look
-from tracker.detector_paste import Scene, clutter, cover, paste, some
+from tracker.detector_paste import Scene, clutter, cover, paste
 from tracker.detector_targets import STRIDE, Picture, SceneHand, scene_hand, scene_targets
-from tracker.people import draw_person
 
 MADE = (RENDER, LIBHAND)  # the sources that are no folders
 _SMALLEST = 0.05  # side of a hand that is sought, in sides of the scene
 _COMPLETE_SHARE = 0.3  # of the photographs of a set that has some, those whose hands are all labelled
+_PEOPLE_SHARE, _HEADS = 0.35, (0.07, 0.52)  # of the scenes, and heights of the heads, in sides of the scene
 _COVERED_SHARE = 0.3  # of the scenes, those where a thing passes before a hand
 _PHOTO_SHARE, _PASTED_SHARE = 0.5, 0.33  # the rest shows no hand
 
@@ -46,7 +47,7 @@ class SceneMaker:
 
         self.config = config
         data = shared_data()
-        self.backgrounds = Backgrounds(data / "backgrounds" if data else None)
+        self.backgrounds = PeopledBackgrounds(data / "backgrounds" if data else None, _PEOPLE_SHARE, _HEADS)
         self.pictures = {
             source: _pictures(Path(source), config.split) for source in config.sources if source not in MADE
         }
@@ -68,11 +69,7 @@ class SceneMaker:
     def scene(self, lane: int, number: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Make scene `number` of a lane and its targets."""
         size = self.config.size
-        canvas = self.backgrounds.sample(rng, size)
-        if rng.random() < 0.35:
-            place = rng.uniform((0.1 * size, 0.1 * size), (0.9 * size, 0.7 * size))
-            draw_person(canvas, place, some(rng, 14, 100), rng)
-        scene = self._with_hands(Scene.empty(canvas), lane, number, rng)
+        scene = self._with_hands(Scene.empty(self.backgrounds.sample(rng, size)), lane, number, rng)
         if rng.random() < _COVERED_SHARE:
             scene = cover(scene, self.backgrounds, rng)
         for _ in range(rng.integers(0, 4) if rng.random() < 0.5 else 0):

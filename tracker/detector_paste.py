@@ -10,9 +10,8 @@ import numpy as np
 from handpose.crop import MARGIN
 from handpose.shrink import halved
 from handpose.synthesis.backgrounds import Backgrounds
-from handpose.synthesis.occluders import passing
+from handpose.synthesis.occluders import passing, skin_colour
 from tracker.detector_targets import Picture, SceneHand
-from tracker.people import skin_colour
 
 _LARGEST = 0.85  # side of a pasted hand, in sides of the scene
 _LOST_SHARE = 0.6  # hidden by a thing, of the middle of a hand, from which the hand is lost
@@ -78,7 +77,7 @@ def cover(scene: Scene, backgrounds: Backgrounds, rng: np.random.Generator) -> S
     size = scene.canvas.shape[0]
     hand = scene.hands[rng.integers(len(scene.hands))] if scene.hands else None
     place = hand.centre_px if hand else rng.uniform(0, size, 2)
-    thing = passing(rng, backgrounds, size, place, MARGIN * (hand.side_px if hand else some(rng, 14, 100)))
+    thing = passing(rng, backgrounds, size, place, MARGIN * (hand.side_px if hand else _some(rng, 14, 100)))
     lost = [one for one in scene.hands if _hidden_share(one, thing[..., 3]) > _LOST_SHARE]
     return Scene(_over(scene.canvas, thing), scene.known, scene.hands).without(lost)
 
@@ -86,7 +85,7 @@ def cover(scene: Scene, backgrounds: Backgrounds, rng: np.random.Generator) -> S
 def clutter(scene: Scene, rng: np.random.Generator) -> Scene:
     """Draw a skin-coloured blob, a face's or an arm's, where it covers no hand's centre."""
     size = scene.canvas.shape[0]
-    centre, half = rng.uniform(0, size, 2), np.array([some(rng, 4, size / 4) for _ in range(2)])
+    centre, half = rng.uniform(0, size, 2), np.array([_some(rng, 4, size / 4) for _ in range(2)])
     if any(np.linalg.norm(hand.centre_px - centre) < half.max() + 0.5 * hand.side_px for hand in scene.hands):
         return scene
     skin = skin_colour(rng)
@@ -98,7 +97,7 @@ def clutter(scene: Scene, rng: np.random.Generator) -> Scene:
     return Scene(canvas, scene.known, scene.hands)
 
 
-def some(rng: np.random.Generator, low: float, high: float) -> float:
+def _some(rng: np.random.Generator, low: float, high: float) -> float:
     """Draw a size so that every doubling is equally likely."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
@@ -119,7 +118,7 @@ def _hidden_share(hand: SceneHand, alpha: np.ndarray) -> float:
 def _anywhere(picture: Picture, size: int, largest: float, rng: np.random.Generator):
     """Scale, turn and matrix (2, 3) that put one of the picture's hands anywhere, at any size."""
     target = picture.hands[rng.integers(len(picture.hands))]
-    side = size * some(rng, 0.07, largest)
+    side = size * _some(rng, 0.07, largest)
     scale = min(side / target.side_px, 2.5)  # no more enlarged than that: real cameras are sharper
     side = scale * target.side_px
     turn = rng.uniform(-np.pi, np.pi) if rng.random() < 0.15 else np.clip(rng.normal(0, 0.35), -1.0, 1.0)

@@ -1,15 +1,30 @@
-"""Drawn people: heads with hair, eyes and mouth, necks and shoulders, so that a face is not the first skin a detector fires on."""
+"""Drawn people: heads with hair, eyes and mouth, necks and shoulders, so that a face is not the first skin taken for a hand."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from handpose.synthesis.backgrounds import Backgrounds
+from handpose.synthesis.occluders import skin_colour
 
-def skin_colour(rng: np.random.Generator) -> np.ndarray:
-    """Draw a skin colour (3,), from very dark to very light."""
-    tone = rng.uniform(0.15, 1.0)
-    return np.clip(np.array([235, 180, 150]) * tone * rng.uniform(0.85, 1.15, 3), 0, 255)
+
+class PeopledBackgrounds(Backgrounds):
+    """Backgrounds with a person in front of some, as hands in pictures seldom come alone."""
+
+    def __init__(self, folder: Path | None, share: float, heights: tuple[float, float]):
+        """`share` of the backgrounds show one; `heights` of the head, least and most, in sides of the picture."""
+        super().__init__(folder)
+        self.share, self.heights = share, heights
+
+    def sample(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        picture = super().sample(rng, size)
+        if rng.random() < self.share:
+            height = size * np.exp(rng.uniform(*np.log(self.heights)))
+            draw_person(picture, size * rng.uniform((0.1, 0.1), (0.9, 0.7)), height, rng)
+        return picture
 
 
 def draw_person(canvas: np.ndarray, centre: np.ndarray, height: float, rng: np.random.Generator) -> None:
