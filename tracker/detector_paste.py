@@ -121,7 +121,8 @@ def _anywhere(picture: Picture, size: int, largest: float, rng: np.random.Genera
     side = size * _some(rng, 0.07, largest)
     scale = min(side / target.side_px, 2.5)  # no more enlarged than that: real cameras are sharper
     side = scale * target.side_px
-    turn = rng.uniform(-np.pi, np.pi) if rng.random() < 0.15 else np.clip(rng.normal(0, 0.35), -1.0, 1.0)
+    any_way = rng.random() < (0.45 if picture.is_cut_out else 0.15)
+    turn = rng.uniform(-np.pi, np.pi) if any_way else np.clip(rng.normal(0, 0.35), -1.0, 1.0)
     linear = scale * _rotation(turn)
     place = rng.uniform(min(0.35 * side, size / 2), max(size - 0.35 * side, size / 2), 2)
     return scale, turn, np.column_stack([linear, place - linear @ target.centre_px])
