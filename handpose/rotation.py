@@ -10,6 +10,12 @@ import math
 import numpy as np
 
 
+def plane_rotation(angle_rad: float) -> np.ndarray:
+    """Rotation (2, 2) of the plane by an angle [rad], clockwise on the screen."""
+    c, s = np.cos(angle_rad), np.sin(angle_rad)
+    return np.array([[c, -s], [s, c]])
+
+
 def skew(vectors: np.ndarray) -> np.ndarray:
     """Give the matrices (..., 3, 3) of the cross product with `vectors` (..., 3)."""
     x, y, z = np.moveaxis(np.asarray(vectors, float), -1, 0)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from handpose.rotation import plane_rotation
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -33,7 +35,9 @@ def random_placement(rng: np.random.Generator, window: int, size: int, squeeze: 
     width = np.exp(rng.uniform(-squeeze, squeeze)) if squeeze and rng.random() < 0.5 else 1.0
     # The squeeze acts along a fixed axis of the photograph, which the crop's roll has turned anywhere.
     tilt = rng.uniform(0, np.pi)
-    linear = scale * _rotation(roll) @ _rotation(tilt) @ np.diag([width**0.5, width**-0.5]) @ _rotation(-tilt)
+    linear = (
+        scale * plane_rotation(roll) @ plane_rotation(tilt) @ np.diag([width**0.5, width**-0.5]) @ plane_rotation(-tilt)
+    )
     middle = (window - 1) / 2
     offset = (size - 1) / 2 + shift - linear @ (middle, middle)
     return Placement(np.column_stack([linear, offset]), float(roll))
@@ -67,11 +71,6 @@ def cut_out(image: np.ndarray, rng: np.random.Generator, filler: np.ndarray) -> 
         cv2.rectangle(covered, (centre - half).tolist(), (centre + half).tolist(), 1, -1)
     cover = filler if rng.random() < 0.6 else np.broadcast_to(rng.integers(0, 256, 3, dtype=np.uint8), image.shape)
     return np.where(covered[..., None] > 0, cover, image)
-
-
-def _rotation(angle_rad: float) -> np.ndarray:
-    c, s = np.cos(angle_rad), np.sin(angle_rad)
-    return np.array([[c, -s], [s, c]])
 
 
 def _resolution(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -34,7 +34,7 @@ class BatchMaker:
     """Make the batch of a step: the one place where sources are mixed."""
 
     def __init__(self, config: StreamConfig):
-        from handpose.synthesis.backgrounds import shared_data
+        from handpose.synthesis.backgrounds import shared_backgrounds
         from handpose.synthesis.libhand import hand_of
         from handpose.synthesis.people import PeopledBackgrounds
         from handpose.synthesis.translated import Translator
@@ -44,8 +44,7 @@ class BatchMaker:
 
         self.config = config
         folders = [Path(source) for source in config.sources if source not in MADE]
-        data = shared_data()
-        backgrounds = PeopledBackgrounds(data / "backgrounds" if data else None, _PEOPLE_SHARE, _HEADS)
+        backgrounds = PeopledBackgrounds(shared_backgrounds(), _PEOPLE_SHARE, _HEADS)
         self.datasets = {
             str(folder): PhotoCrops([folder], "train", backgrounds, config.size, config.read) for folder in folders
         }

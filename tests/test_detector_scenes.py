@@ -137,6 +137,7 @@ def test_a_thing_before_a_hand_suits_its_size_and_hides_it_or_not(seed, side):
     marked = np.full((192, 192, 3), (1, 254, 1), np.uint8)  # no thing has this colour all over
     before = Scene(marked, np.full((192, 192), 255, np.uint8), [hand])
     scene = cover(before, Backgrounds(), np.random.default_rng(seed))
+    assert (before.known == 255).all() and before.hands == [hand], "the scene below stays as it was"
     changed = (scene.canvas != marked).any(-1)
     rows, columns = np.nonzero(changed)
     assert np.hypot(rows - 96, columns - 96).max(initial=0) < 4 * side

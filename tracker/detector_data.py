@@ -11,7 +11,7 @@ import numpy as np
 from handpose.data import photos
 from handpose.data.cutout import hand_alpha
 from handpose.synthesis import LIBHAND, RENDER
-from handpose.synthesis.backgrounds import shared_data
+from handpose.synthesis.backgrounds import shared_backgrounds
 from handpose.synthesis.people import PeopledBackgrounds
 from handpose.training.stream import lane_of
 from regnet.augment import random_look
@@ -46,8 +46,7 @@ class SceneMaker:
         from tracker.detector_renders import RenderedPictures
 
         self.config = config
-        data = shared_data()
-        self.backgrounds = PeopledBackgrounds(data / "backgrounds" if data else None, _PEOPLE_SHARE, _HEADS)
+        self.backgrounds = PeopledBackgrounds(shared_backgrounds(), _PEOPLE_SHARE, _HEADS)
         self.pictures = {
             source: _pictures(Path(source), config.split) for source in config.sources if source not in MADE
         }

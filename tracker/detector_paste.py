@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from handpose.crop import MARGIN
+from handpose.rotation import plane_rotation
 from handpose.shrink import halved
 from handpose.synthesis.backgrounds import Backgrounds
 from handpose.synthesis.occluders import passing, skin_colour
@@ -32,10 +33,10 @@ class Scene:
 
     def without(self, lost: list[SceneHand]) -> Scene:
         """Stop seeking hands: their places become unknown."""
-        known = np.ascontiguousarray(self.known)
+        known = self.known.copy()
         for hand in lost:
             cv2.circle(known, _pixel(hand.centre_px), round(0.5 * hand.side_px) + 1, 0, -1)
-        return Scene(self.canvas, known, [hand for hand in self.hands if hand not in lost])
+        return replace(self, known=known, hands=[hand for hand in self.hands if hand not in lost])
 
     def mirrored(self) -> Scene:
         """Give what a mirror shows."""
@@ -79,7 +80,7 @@ def cover(scene: Scene, backgrounds: Backgrounds, rng: np.random.Generator) -> S
     place = hand.centre_px if hand else rng.uniform(0, size, 2)
     thing = passing(rng, backgrounds, size, place, MARGIN * (hand.side_px if hand else _some(rng, 14, 100)))
     lost = [one for one in scene.hands if _hidden_share(one, thing[..., 3]) > _LOST_SHARE]
-    return Scene(_over(scene.canvas, thing), scene.known, scene.hands).without(lost)
+    return replace(scene, canvas=_over(scene.canvas, thing)).without(lost)
 
 
 def clutter(scene: Scene, rng: np.random.Generator) -> Scene:
@@ -94,7 +95,7 @@ def clutter(scene: Scene, rng: np.random.Generator) -> Scene:
     soft = cv2.GaussianBlur(blob, (0, 0), rng.uniform(0.5, 3))[..., None]
     shade = cv2.resize(rng.normal(0, 14, (6, 6)).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
     canvas = np.clip(scene.canvas * (1 - soft) + (skin + shade[..., None]) * soft, 0, 255).astype(np.uint8)
-    return Scene(canvas, scene.known, scene.hands)
+    return replace(scene, canvas=canvas)
 
 
 def _some(rng: np.random.Generator, low: float, high: float) -> float:
@@ -123,7 +124,7 @@ def _anywhere(picture: Picture, size: int, largest: float, rng: np.random.Genera
     side = scale * target.side_px
     any_way = rng.random() < (0.45 if picture.is_cut_out else 0.15)
     turn = rng.uniform(-np.pi, np.pi) if any_way else np.clip(rng.normal(0, 0.35), -1.0, 1.0)
-    linear = scale * _rotation(turn)
+    linear = scale * plane_rotation(turn)
     place = rng.uniform(min(0.35 * side, size / 2), max(size - 0.35 * side, size / 2), 2)
     return scale, turn, np.column_stack([linear, place - linear @ target.centre_px])
 
@@ -133,14 +134,9 @@ def _whole_frame(picture: Picture, size: int, rng: np.random.Generator):
     extent = np.array(picture.image.shape[1::-1])
     scale = size / extent.max() * np.exp(rng.uniform(-0.05, 0.45))
     turn = np.clip(rng.normal(0, 0.12), -0.4, 0.4)
-    linear = scale * _rotation(turn)
+    linear = scale * plane_rotation(turn)
     middle = size / 2 + rng.normal(0, 0.08 * size, 2)
     return scale, turn, np.column_stack([linear, middle - linear @ (extent / 2)])
-
-
-def _rotation(angle_rad: float) -> np.ndarray:
-    c, s = np.cos(angle_rad), np.sin(angle_rad)
-    return np.array([[c, -s], [s, c]])
 
 
 def _pixel(point_px: np.ndarray) -> list[int]:

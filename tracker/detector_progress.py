@@ -11,6 +11,7 @@ import numpy as np
 
 from handpose.data import photos
 from handpose.letterbox import Letterbox
+from handpose.rotation import plane_rotation
 from handpose.training.run_dir import RunDir
 from tracker.detector import THRESHOLD, Detection, decode_maps
 from tracker.detector_data import MADE, SceneConfig, SceneMaker, scene_hand
@@ -116,8 +117,7 @@ def draw_detections(image: np.ndarray, detections: list[Detection]) -> np.ndarra
     """Draw boxes on a picture (H, W, 3): left hands red, right ones blue, a green line up."""
     image = image.copy()
     for hand in detections:
-        c, s = np.cos(hand.roll_rad), np.sin(hand.roll_rad)
-        turn = np.array([[c, -s], [s, c]])
+        turn = plane_rotation(hand.roll_rad)
         corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * hand.side_px / 2 @ turn.T + hand.centre_px
         top = turn @ (0, -hand.side_px / 2) + hand.centre_px
         cv2.polylines(image, [corners.astype(int)], True, (230, 60, 60) if hand.left > 0.5 else (60, 60, 230), 1)

@@ -29,6 +29,12 @@ def shared_data() -> Path | None:
     return beside if beside.is_dir() else None
 
 
+def shared_backgrounds() -> Path | None:
+    """Find the folder of backgrounds in the shared data, or None. Raises HandposeError as `shared_data` does."""
+    data = shared_data()
+    return data / "backgrounds" if data else None
+
+
 class Backgrounds:
     """Draws square pictures to put behind hands; photographs are read once, at half size, when first needed."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from handpose.rotation import plane_rotation
 from handpose.synthesis import occluders
 from handpose.synthesis.backgrounds import Backgrounds
 from handpose.synthesis.foreground import Foreground
@@ -30,7 +31,7 @@ class Window:
     def of(cls, hand: Foreground, size: int, shift=(0.0, 0.0), scale: float = 1.0, roll_rad: float = 0.0) -> Window:
         """Take the hand's own crop, its middle moved by `shift` crop sides, its side times `scale`, the picture then turned."""
         zoom = size / (hand.crop_side_px * scale)
-        linear = zoom * _turn(roll_rad)
+        linear = zoom * plane_rotation(roll_rad)
         middle = (hand.size - 1) / 2 + np.asarray(shift, float) * hand.crop_side_px
         return cls(np.column_stack([linear, (size - 1) / 2 - linear @ middle]), roll_rad)
 
@@ -47,7 +48,7 @@ class Window:
     def turn(self, vectors: np.ndarray) -> np.ndarray:
         """Turn vectors (..., 3) of the canvas's camera into the axes of the crop's camera."""
         turned = np.array(vectors, float)
-        turned[..., :2] = turned[..., :2] @ _turn(self.roll_rad).T
+        turned[..., :2] = turned[..., :2] @ plane_rotation(self.roll_rad).T
         return turned
 
     def warp(self, layer: np.ndarray, size: int, method: int = cv2.INTER_LINEAR) -> np.ndarray:
@@ -138,11 +139,6 @@ def _sharpness(rng, picture: np.ndarray) -> np.ndarray:
         cv2.line(kernel, start, end, 1.0)
         return cv2.filter2D(picture, -1, kernel / kernel.sum())
     return picture
-
-
-def _turn(angle_rad: float) -> np.ndarray:
-    c, s = np.cos(angle_rad), np.sin(angle_rad)
-    return np.array([[c, -s], [s, c]])
 
 
 def _feathered(rng, rgba: np.ndarray) -> np.ndarray:

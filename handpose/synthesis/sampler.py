@@ -13,7 +13,7 @@ import numpy as np
 
 from handpose.crop import CROP_SIZE
 from handpose.skeleton import M0, WRIST, Skeleton
-from handpose.synthesis.backgrounds import Backgrounds, shared_data
+from handpose.synthesis.backgrounds import Backgrounds, shared_backgrounds
 from handpose.synthesis.compose import EFFECTS, Window, camera_effects, composite
 from handpose.synthesis.foreground import CANVAS, Foreground, PlacedHand, place_hand, render_foreground
 from handpose.synthesis.mesh import HandMesh
@@ -104,8 +104,7 @@ class RenderSampler:
 
 def default_backgrounds() -> Backgrounds:
     """Give the backgrounds of the shared data, or the invented ones where there is none."""
-    data = shared_data()
-    return Backgrounds(data / "backgrounds" if data else None)
+    return Backgrounds(shared_backgrounds())
 
 
 def _uncovered(joints_px: np.ndarray, covered: np.ndarray) -> np.ndarray:
