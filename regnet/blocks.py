@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from keras import layers
 
+from handpose.training.batch_norm import BatchNormalization
+
 
 def convolution(x, filters: int, kernel: int, stride: int, name: str):
     """Convolve, normalise and rectify a map (N, H, W, C)."""
     x = layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False, name=name)(x)
-    x = layers.BatchNormalization(momentum=0.97, name=f"{name}_norm")(x)
+    x = BatchNormalization(momentum=0.97, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
@@ -20,10 +22,10 @@ def residual(x, filters: int, stride: int, name: str):
     short = x
     if stride > 1 or x.shape[-1] != filters:
         short = layers.Conv2D(filters, 1, stride, use_bias=False, name=f"{name}_short")(x)
-        short = layers.BatchNormalization(momentum=0.97, name=f"{name}_short_norm")(short)
+        short = BatchNormalization(momentum=0.97, name=f"{name}_short_norm")(short)
     x = convolution(x, filters, 3, stride, f"{name}_1")
     x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_2")(x)
-    x = layers.BatchNormalization(momentum=0.97, gamma_initializer="zeros", name=f"{name}_2_norm")(x)
+    x = BatchNormalization(momentum=0.97, gamma_initializer="zeros", name=f"{name}_2_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, short]))
 
 

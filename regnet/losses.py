@@ -1,7 +1,9 @@
 """The losses of RegNet, scaled as the paper's: sums over pixels and coordinates, halves, means over the batch only.
 
 Keras' mean squared error in their place would overweight 3D by some 340 times (Mueller et al. 2018; Caffe's EuclideanLoss sums), which
-is the known reason why re-implementations do not converge. What a sample lacks carries no loss.
+is the known reason why re-implementations do not converge. What a sample lacks carries no loss. Two terms are added to the paper's:
+the plain distances of final joints and of the heatmaps' centroids, which is what metrics count, where squares are ruled by the few
+joints that nobody can see.
 
 Targets, all float32:
 cells (N, 21, 2) joints [heatmap cells]; labelled (N, 21) 1 where the joint's place is known; inside (N, 21) 1 where it is in the crop;
@@ -18,11 +20,15 @@ from handpose.skeleton import M0, N_JOINTS, WRIST
 
 WEIGHT_3D = 100.0
 WEIGHT_2D = 1.0
+WEIGHT_DISTANCE = 15.0  # pulls as hard as the square does at the error of a trained network, 0.15
+WEIGHT_PLACES = 1.0
 WEIGHT_FLAT = 30.0
 WEIGHT_SCORES = 5.0
 WEIGHT_LEFT = 20.0  # the side is the hardest score to learn: it turns on palm or back alone
 PEAK_WEIGHT = 9.0  # a pixel at a peak counts 1 + 9 times: the rest of a map is empty
 MASK_RIM = 2  # cells: the map of a joint at the border of the hand reaches so far out
+_SMOOTH = 0.01
+_WEAK_MASS = 0.01  # of a map whose peak is 0.3
 CONFIDENT_CELLS = 1.5  # an error of so many cells (6 px of a 128 px crop) halves nothing more than exp(-1/2)
 
 
@@ -36,6 +42,8 @@ def regnet_losses(outputs: dict, targets: dict) -> dict:
         "heatmaps": _heatmap_loss(outputs["heatmaps"], targets),
         "joints_mid": _joint_loss(mid, targets),
         "joints_rel": _joint_loss(final, targets),
+        "distance": _distance_loss(final, targets),
+        "places": _places_loss(outputs["heatmaps"], targets),
         "flat": _flat_loss(mid, targets) + _flat_loss(final, targets),
         "confidence": _confidence_loss(outputs, targets),
         "presence": ops.mean(_cross_entropy(outputs["presence"], targets["presence"])),
@@ -50,6 +58,8 @@ def regnet_losses(outputs: dict, targets: dict) -> dict:
     losses["loss"] = (
         WEIGHT_2D * (losses["heatmaps"] + losses.get("heatmaps_mid", 0.0) + losses.get("mask", 0.0))
         + WEIGHT_3D * (losses["joints_mid"] + losses["joints_rel"])
+        + WEIGHT_DISTANCE * losses["distance"]
+        + WEIGHT_PLACES * losses["places"]
         + WEIGHT_FLAT * losses["flat"]
         + WEIGHT_SCORES * (losses["confidence"] + losses["presence"])
         + WEIGHT_LEFT * losses["left"]
@@ -83,6 +93,29 @@ def _joint_loss(joints, targets):
     """Half the squared error, summed over the coordinates of the joints whose 3D is known."""
     error = ops.sum(ops.square(joints - targets["joints_rel"]), axis=2)
     return 0.5 * ops.mean(ops.sum(error * targets["known_3d"], axis=1))
+
+
+def _distance_loss(joints, targets):
+    """Sum the distances of the joints whose 3D is known."""
+    return ops.mean(ops.sum(_length(joints - targets["joints_rel"]) * targets["known_3d"], axis=1))
+
+
+def _places_loss(heatmaps, targets):
+    """Sum the distances [cells] of the maps' centroids from the joints in the crop; a weak map has little to say.
+
+    Cells count by the fourth power of what they hold: the noise of a thousand empty ones must not weigh.
+    """
+    mass = ops.square(ops.square(ops.relu(heatmaps)))
+    axis = ops.arange(HEATMAP_SIZE, dtype="float32")[None, :, None]
+    moments = [ops.sum(ops.sum(mass, axis=other) * axis, axis=1) for other in (1, 2)]
+    total = ops.sum(mass, axis=(1, 2))[..., None]
+    offsets = (ops.stack(moments, axis=-1) - total * targets["cells"]) / (total + _WEAK_MASS)
+    return ops.mean(ops.sum(_length(offsets) * targets["labelled"] * targets["inside"], axis=1))
+
+
+def _length(offsets):
+    """Lengths of offsets (..., D), smooth at nothing, where they would have no gradient."""
+    return ops.sqrt(ops.sum(ops.square(offsets), axis=-1) + _SMOOTH**2) - _SMOOTH
 
 
 def _flat_loss(joints, targets):

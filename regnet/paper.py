@@ -10,6 +10,7 @@ import keras
 from keras import layers
 
 from handpose.skeleton import N_JOINTS
+from handpose.training.batch_norm import BatchNormalization
 from regnet.heads import HeatmapPeaks, score_heads
 from regnet.layers import BilinearUpsampling, ProjLayer, RenderingLayer
 
@@ -61,7 +62,7 @@ def _convolution(x, filters: int, kernel: int, stride: int, name: str, activatio
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
     padding = "same" if stride == 1 else "valid"
     x = layers.Conv2D(filters, kernel, stride, padding=padding, use_bias=False, name=name)(x)
-    x = layers.BatchNormalization(momentum=0.97, name=f"{name}_norm")(x)
+    x = BatchNormalization(momentum=0.97, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x) if activation else x
 
 

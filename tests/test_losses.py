@@ -42,8 +42,9 @@ def compute(outputs, targets):
 
 def test_the_right_answer_costs_nothing():
     losses = compute(*perfect(np.random.default_rng(0)))
-    for name in ("heatmaps", "joints_mid", "joints_rel", "flat", "presence", "left"):
+    for name in ("heatmaps", "joints_mid", "joints_rel", "distance", "flat", "presence", "left"):
         assert losses[name] == pytest.approx(0, abs=1e-5), name
+    assert losses["places"] < 21 * 0.02, "a Gaussian's centroid is its place but for the grid"
     assert losses["error_cells"] < 0.72, "the maximum is at most half a cell from the joint on each axis"
 
 
@@ -62,6 +63,25 @@ def test_heatmap_loss_sums_over_pixels():
     assert compute(outputs, targets)["heatmaps"] == pytest.approx(0.5 * 21 * 1024 * 0.01, rel=1e-4)
 
 
+def test_distances_sum_over_joints():
+    outputs, targets = perfect(np.random.default_rng(10))
+    outputs["joints_rel"] = outputs["joints_rel"] + np.float32([0.3, 0.4, 0.0])
+    outputs["heatmaps"] = np.roll(outputs["heatmaps"], (3, 4), axis=(1, 2))
+    losses = compute(outputs, targets)
+    assert losses["distance"] == pytest.approx(21 * 0.5, rel=0.03)
+    assert losses["places"] == pytest.approx(21 * 5, rel=0.03)
+
+
+def test_weak_maps_have_little_say_in_places_and_empty_ones_none():
+    outputs, targets = perfect(np.random.default_rng(11))
+    outputs["heatmaps"] = np.roll(outputs["heatmaps"], 4, axis=1)
+    weak = compute(outputs | {"heatmaps": np.float32(0.1) * outputs["heatmaps"]}, targets)["places"]
+    assert 0 < weak < 0.1 * compute(outputs, targets)["places"]
+    assert compute(outputs | {"heatmaps": 0 * outputs["heatmaps"] - 1}, targets)["places"] == 0
+    targets["inside"][:] = 0
+    assert compute(outputs, targets)["places"] == 0
+
+
 def test_a_22nd_heatmap_is_left_alone():
     outputs, targets = perfect(np.random.default_rng(3), n_maps=22)
     before = compute(outputs, targets)["loss"]
@@ -72,7 +92,8 @@ def test_a_22nd_heatmap_is_left_alone():
 @pytest.mark.parametrize(
     ("switch", "output", "loss"),
     [("labelled", "heatmaps", "heatmaps"), ("known_3d", "joints_rel", "joints_rel"), ("known_3d", "joints_mid", "joints_mid"),
-     ("has_left", "left", "left"), ("labelled", "confidence", "confidence"), ("flat", "joints_rel", "flat")],
+     ("known_3d", "joints_rel", "distance"), ("labelled", "heatmaps", "places"), ("has_left", "left", "left"),
+     ("labelled", "confidence", "confidence"), ("flat", "joints_rel", "flat")],
 )  # fmt: skip
 def test_what_is_not_labelled_carries_no_loss(switch, output, loss):
     outputs, targets = perfect(np.random.default_rng(4))

@@ -34,14 +34,14 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, nargs="+", required=True, metavar="SET")
     parser.add_argument("--empty", type=Path, required=True, metavar="DIR")
     parser.add_argument("--false-share", type=float, default=0.04)
-    parser.add_argument("--n", type=int, default=40, help="pictures of each set; four times as many empty ones")
+    parser.add_argument("--n", type=int, default=40, help="pictures of each set, and every empty one")
     args = parser.parse_args()
     look = _Looker()
     rng = np.random.default_rng(0)
     hands = [
         look(*_spoiled(rng, image, joints)) for folder in args.photos for image, joints in _labelled(folder, args.n)
     ]
-    empty = [look(image, None) for image in _without_hands(args.empty, 4 * args.n)]
+    empty = [look(image, None) for image in _without_hands(args.empty)]
     true = np.array([one[:3] for found in hands for one in found if one[3]])
     false = np.array([one[:3] for found in empty for one in found])
     weights, bias = _regression(_logit(true), _logit(false))
@@ -84,10 +84,9 @@ def _labelled(folder: Path, n: int) -> Iterator[tuple[np.ndarray, list[np.ndarra
         yield chosen[index].read(), [hand.joints_px for hand in chosen[index].hands]
 
 
-def _without_hands(folder: Path, n: int) -> Iterator[np.ndarray]:
-    paths = sorted(path for path in folder.iterdir() if path.suffix == ".jpg" and path.stem[-1] in "6789")
-    for index in np.linspace(0, len(paths) - 1, min(n, len(paths))).astype(int):
-        yield read_image(paths[index])
+def _without_hands(folder: Path) -> Iterator[np.ndarray]:
+    for path in sorted(path for path in folder.iterdir() if path.suffix == ".jpg" and path.stem[-1] in "6789"):
+        yield read_image(path)
 
 
 def _spoiled(
