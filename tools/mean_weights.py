@@ -1,0 +1,40 @@
+"""Average the weights of two runs of one network that began from the same ones: the mean often tests better than either.
+
+usage: python tools/mean_weights.py FIRST.weights.h5 SECOND.weights.h5 --o MEAN.weights.h5
+
+Batch norm's statistics are averaged like everything else: computing them anew changed nothing (docs/LOG.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+
+def main() -> None:
+    """Write the mean of two files of weights, in the precision of the second."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs=2, metavar="FILE.weights.h5")
+    parser.add_argument("--o", type=Path, required=True, metavar="FILE.weights.h5")
+    args = parser.parse_args()
+    average(*args.runs, args.o)
+
+
+def average(first: Path, second: Path, out: Path) -> None:
+    """Write the mean of `first` and `second` to `out`. Raises KeyError or ValueError where the networks differ."""
+    shutil.copy(second, out)
+    with h5py.File(first) as one, h5py.File(out, "r+") as mean:
+
+        def blend(name: str, values: h5py.Dataset | h5py.Group) -> None:
+            if isinstance(values, h5py.Dataset):
+                values[...] = (one[name][...].astype(np.float32) + values[...].astype(np.float32)) / 2
+
+        mean.visititems(blend)
+
+
+if __name__ == "__main__":
+    main()
