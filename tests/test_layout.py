@@ -18,6 +18,7 @@ HEAVY = {"tensorflow", "keras", "jax", "torch"}
 # Modules that exist only to train or convert; they are imported inside the functions that do.
 TRAINING = {
     "backend",
+    "batch_norm",
     "blocks",
     "light",
     "paper",
