@@ -21,7 +21,8 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs=2, metavar="FILE.weights.h5")
     parser.add_argument("--o", type=Path, required=True, metavar="FILE.weights.h5")
     args = parser.parse_args()
-    average(*args.runs, args.o)
+    first, second = args.runs
+    average(first, second, args.o)
 
 
 def average(first: Path, second: Path, out: Path) -> None:
@@ -31,7 +32,7 @@ def average(first: Path, second: Path, out: Path) -> None:
 
         def blend(name: str, values: h5py.Dataset | h5py.Group) -> None:
             if isinstance(values, h5py.Dataset):
-                values[...] = (one[name][...].astype(np.float32) + values[...].astype(np.float32)) / 2
+                values[...] = (np.asarray(one[name], np.float32) + np.asarray(values, np.float32)) / 2
 
         mean.visititems(blend)
 
