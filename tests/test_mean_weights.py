@@ -38,3 +38,4 @@ def test_networks_that_differ_have_no_mean(tmp_path):
         model.save_weights(path)
     with pytest.raises((KeyError, ValueError)):
         average(*paths, tmp_path / "mean.weights.h5")
+    assert not (tmp_path / "mean.weights.h5").exists(), "nothing half done is left"

@@ -8,11 +8,13 @@ Batch norm's statistics are averaged like everything else: computing them anew c
 from __future__ import annotations
 
 import argparse
-import shutil
+import io
 from pathlib import Path
 
 import h5py
 import numpy as np
+
+from handpose.atomic import atomic_write
 
 
 def main() -> None:
@@ -27,14 +29,15 @@ def main() -> None:
 
 def average(first: Path, second: Path, out: Path) -> None:
     """Write the mean of `first` and `second` to `out`. Raises KeyError or ValueError where the networks differ."""
-    shutil.copy(second, out)
-    with h5py.File(first) as one, h5py.File(out, "r+") as mean:
+    draft = io.BytesIO(second.read_bytes())
+    with h5py.File(first) as one, h5py.File(draft, "r+") as mean:
 
         def blend(name: str, values: h5py.Dataset | h5py.Group) -> None:
             if isinstance(values, h5py.Dataset):
                 values[...] = (np.asarray(one[name], np.float32) + np.asarray(values, np.float32)) / 2
 
         mean.visititems(blend)
+    atomic_write(out, draft.getvalue())
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         """Normalise a map by the batch where the layer learns, else by what it has seen."""
-        if not (training and self.trainable) or self.synchronized or keras.backend.backend() != "tensorflow":
+        learns = training and self.trainable
+        if not learns or mask is not None or self.synchronized or keras.backend.backend() != "tensorflow":
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 
