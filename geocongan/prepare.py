@@ -26,8 +26,6 @@ from geocongan.silhouettes import (
     Ground,
     cleaned,
     cut_out,
-    holds_ground,
-    holds_joints,
     recognise_ground,
     without_spill,
 )
@@ -36,6 +34,7 @@ from handpose.camera import Camera
 from handpose.crop import Crop
 from handpose.data import Dataset, open_dataset, photos
 from handpose.data.files import read_silhouette
+from handpose.data.grabcut import holds_ground, holds_joints
 from handpose.data.sample import Sample
 from handpose.draw import contact_sheet
 from handpose.errors import HandposeError

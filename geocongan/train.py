@@ -15,6 +15,7 @@ from geocongan.train_silnet import add_domain_arguments, domain_fields, silnet_f
 from handpose.errors import HandposeError
 from handpose.runtime import read_weights
 from handpose.training import distribute
+from handpose.training.arithmetic import set_arithmetic
 from handpose.training.loop import Task, run_loop
 from handpose.training.options import RunConfig, add_loop_arguments, loop_fields, open_run
 from handpose.training.run_dir import RunDir
@@ -77,16 +78,13 @@ def train(config: GanConfig, folder: RunDir, resume: bool = False, log: Callable
 
     Leaves a grid of translations of every evaluation, too, and both translators as of the best one, by realism and overlap, and the last.
     """
-    import keras
-
     from geocongan.domains import DomainBatches, DomainConfig
     from geocongan.gan import Gan, GanSize, load_silnet
     from geocongan.losses import Weights
     from geocongan.progress import Progress
     from handpose.training.stream import stream
 
-    keras.utils.set_random_seed(config.seed)
-    keras.config.set_dtype_policy(config.precision)
+    set_arithmetic(config, log)
     weights = Weights(config.adversarial, config.cycle, config.geometric, config.identity)
     silnet = load_silnet(Path(config.silnet), config.size) if config.silnet else None
     gan = Gan(GanSize(config.size, config.filters, config.blocks), weights, silnet, config.learning_rate, config.seed)

@@ -16,6 +16,7 @@ import numpy as np
 from handpose.data.photos import Split
 from handpose.errors import HandposeError
 from handpose.training import distribute
+from handpose.training.arithmetic import set_arithmetic
 from handpose.training.loop import Task, run_loop
 from handpose.training.options import RunConfig, add_loop_arguments, loop_fields, open_run
 from handpose.training.run_dir import RunDir
@@ -102,16 +103,13 @@ class SilNetBatches:
 
 def train(config: SilNetConfig, folder: RunDir, resume: bool = False, log: Callable[[str], None] = print) -> bool:
     """Train to the end of the configuration's steps or minutes; say whether the end was reached."""
-    import keras
-
     from geocongan.losses import silhouette_loss
     from geocongan.networks import build_silnet
     from handpose.training.stream import stream
     from handpose.training.supervised import Supervised
     from handpose.training.weights import load_weights
 
-    keras.utils.set_random_seed(config.seed)
-    keras.config.set_dtype_policy(config.precision)
+    set_arithmetic(config, log)
     fixed = SilNetBatches(replace(config, seed=_FIXED_SEED, batch_size=_FIXED), "held_out").batch(0)
     model = build_silnet(config.size, config.filters)
     if config.init and not resume:

@@ -9,6 +9,8 @@ import numpy as np
 
 from handpose.rotation import plane_rotation
 
+SQUEEZE = 0.58  # pictures of 16:9 are often stored as squares: a log ratio of so much either way
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -26,7 +28,7 @@ class Placement:
         return cv2.warpAffine(image, self.matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
 
 
-def random_placement(rng: np.random.Generator, window: int, size: int, squeeze: float = 0.25) -> Placement:
+def random_placement(rng: np.random.Generator, window: int, size: int, squeeze: float = SQUEEZE) -> Placement:
     """Draw how far a tracker's or a detector's crop misses the ideal one; one in twelve cuts the hand off."""
     scale = np.exp(np.clip(rng.normal(0.0, 0.14), -0.3, 0.3))
     roll = rng.uniform(-np.pi, np.pi) if rng.random() < 0.12 else np.clip(rng.normal(0.0, 0.3), -0.9, 0.9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from handpose.camera import Camera
 from handpose.crop import CROP_SIZE, MARGIN, Crop, look_at
 from handpose.data.cutout import hand_alpha
+from handpose.data.grabcut import alpha_by_joints
 from handpose.data.sample import Sample
 from handpose.data.synth_hands import CHROMA
 from handpose.errors import HandposeError
@@ -25,6 +26,7 @@ _CACHED = 2000  # windows of a larger set
 _COVERED = 127  # of a mask's 255: from there on it is the hand
 _PROBED = 64  # samples by which a larger set is judged
 _ON_GREEN = ("synth_hands",)  # readers whose pictures are made to be cut out
+_PHOTOGRAPHS = ("photos", "json_labels")  # readers of whose pictures hands are cut out, whatever is behind them
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,8 @@ class Window:
 
     joints_rel (21, 3), or None, is in the axes of the window's camera, origin M0, unit |W-M0|, NaN where unknown; focal_px is that
     camera's. silhouette (192, 192) uint8, 255 on the hand, is what is known of a hand without any labelled joint. (Beside
-    labelled joints it is not asked: those without a label are often hidden, and then not on the visible hand.)
+    labelled joints it is not asked: those without a label are often hidden, and then not on the visible hand.) The alpha of a
+    `cluttered` photograph is all 255 inside it, and `cut_out` tells it.
     """
 
     image: np.ndarray
@@ -44,6 +47,13 @@ class Window:
     joints_rel: np.ndarray | None = None
     on_green: bool = False  # its own ground is never to be seen
     silhouette: np.ndarray | None = None
+    cluttered: bool = False
+
+    @cached_property
+    def cut_out(self) -> np.ndarray:
+        """The image (192, 192, 4) with the alpha of the hand where it can be told; searched for when first asked for, as that takes 40 ms."""
+        alpha = alpha_by_joints(self.image[..., :3], self.joints_px) if self.cluttered else None
+        return self.image if alpha is None else np.dstack([self.image[..., :3], np.minimum(alpha, self.image[..., 3])])
 
 
 def cut_window(sample: Sample, reader: str = "", set_name: str = "") -> Window:
@@ -65,7 +75,8 @@ def cut_window(sample: Sample, reader: str = "", set_name: str = "") -> Window:
         joints_rel = None if joints_rel is None else joints_rel * (-1, 1, 1)
         silhouette = None if silhouette is None else np.ascontiguousarray(silhouette[:, ::-1])
     cut, has_side = np.ascontiguousarray(cut), sample.side is not None
-    return Window(cut, joints_px, sample.valid, has_side, crop.focal_px, joints_rel, on_green, silhouette)
+    cluttered = reader in _PHOTOGRAPHS and alpha is None and bool(sample.valid.all())
+    return Window(cut, joints_px, sample.valid, has_side, crop.focal_px, joints_rel, on_green, silhouette, cluttered)
 
 
 def _aim(sample: Sample, silhouette: np.ndarray | None, size_px: tuple[int, int]) -> tuple[np.ndarray, Crop]:

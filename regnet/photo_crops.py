@@ -18,6 +18,7 @@ from regnet.dataset_crops import KEPT, WINDOW, Window, placed_joints, windows_of
 from regnet.items import RIGHT_SHARE, Item, empty_item, training_item
 from regnet.labelled import open_split
 
+_NEW_GROUND_SHARE = 0.7  # of the hands that are cut out
 _TRIES = 1000  # draws in search of a hand, where some samples have nothing labelled
 
 
@@ -58,9 +59,9 @@ class PhotoCrops:
         # Squeezed pictures tell a wrong shape, which 2D labels follow and 3D ones do not.
         squeeze = {} if window.joints_rel is None else {"squeeze": 0.0}
         placement = random_placement(rng, WINDOW, self.size, **squeeze)
-        cut = placement.warp(window.image, self.size)
+        cut = placement.warp(window.cut_out, self.size)
         image, alpha = cut[..., :3], cut[..., 3:].astype(np.float32) / 255
-        if rng.random() < 0.8 or window.on_green:
+        if rng.random() < _NEW_GROUND_SHARE or window.on_green:
             ground = self.backgrounds.sample(rng, self.size)
             image = (image * alpha + ground * (1 - alpha)).astype(np.uint8)
         if rng.random() < 0.3:

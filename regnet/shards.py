@@ -44,7 +44,7 @@ _LABELS = np.dtype(
 def encode(window: Window, source: int, index: int) -> bytes:
     """Make the record of a window that was cut of sample `index` of a source."""
     jpeg = cv2.imencode(".jpg", np.ascontiguousarray(window.image[..., 2::-1]), _JPEG)[1].tobytes()
-    alpha = window.image[..., 3]
+    alpha = window.cut_out[..., 3]
     alpha_png = b"" if (alpha == 255).all() else _png(alpha)
     silhouette_png = b"" if window.silhouette is None else _png(window.silhouette)
     labels = np.zeros((), _LABELS)

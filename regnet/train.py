@@ -17,6 +17,7 @@ from handpose.errors import HandposeError
 from handpose.synthesis import RENDER
 from handpose.synthesis.compose import EFFECTS
 from handpose.training import distribute
+from handpose.training.arithmetic import set_arithmetic
 from handpose.training.loop import Task, run_loop
 from handpose.training.options import RunConfig, add_run_arguments, open_run, run_fields
 from handpose.training.run_dir import RunDir
@@ -86,8 +87,6 @@ def _config(args: argparse.Namespace) -> TrainConfig:
 
 def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callable[[str], None] = print) -> bool:
     """Train to the end of the configuration's steps or minutes; say whether the end was reached (`handpose.training.loop.run_loop`)."""
-    import keras
-
     from handpose.training.stream import stream
     from handpose.training.supervised import Supervised
     from handpose.training.weights import load_weights
@@ -96,8 +95,7 @@ def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callab
     from regnet.losses import regnet_losses
     from regnet.progress import HeldOut
 
-    keras.utils.set_random_seed(config.seed)
-    keras.config.set_dtype_policy(config.precision)
+    set_arithmetic(config, log)
     options = {"projection": config.projection} if config.network == "light" else {"training_branch": True}
     model = networks.build(config.network, config.input_size, **options)
     if config.backbone and not resume:

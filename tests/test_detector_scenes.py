@@ -17,6 +17,7 @@ from handpose.synthesis.sampler import RenderSampler
 from tracker.detector import Detector, decode_maps
 from tracker.detector_data import SceneConfig, SceneMaker
 from tracker.detector_paste import Scene, cover, paste
+from tracker.detector_pictures import PhotoPictures
 from tracker.detector_renders import RenderedPictures
 from tracker.detector_targets import STRIDE, Picture, SceneHand, scene_hand, scene_targets
 
@@ -182,7 +183,7 @@ def test_skin_without_a_label_is_in_doubt(tmp_path):
     joints = np.array([70, 100]) + 25 * np.random.default_rng(0).uniform(-1, 1, (21, 2))
     label = {"side": "left", "joints_px": joints.tolist()}
     (folder / "pseudo_labels.json").write_text(json.dumps({"a.png": [label]}))
-    (picture,) = SceneMaker(SceneConfig((str(folder),), (1.0,))).pictures[str(folder)]
+    (picture,) = SceneMaker(SceneConfig((str(folder),), (1.0,))).pictures[str(folder)].whole
     assert picture.known[100, 230] == 0 and picture.known[100, 70] == 255 and picture.known[10, 10] == 255
 
 
@@ -192,7 +193,29 @@ def test_pictures_without_labels_are_no_scenes(tmp_path):
     labels["0.png"] = []
     labels["1.png"] = labels["1.png"] * 2  # one hand, labelled twice
     (folder / "pseudo_labels.json").write_text(json.dumps(labels))
-    assert len(SceneMaker(SceneConfig((str(folder),), (1.0,))).pictures[str(folder)]) == 1
+    assert len(SceneMaker(SceneConfig((str(folder),), (1.0,))).pictures[str(folder)].whole) == 1
+
+
+def test_hands_are_cut_out_of_photographs_whatever_is_behind_them(shared_data):
+    pictures = PhotoPictures(shared_data / "real" / "hands_dguzk", "train")
+    rng = np.random.default_rng(0)
+    drawn = [picture for picture in (pictures.cut_out(rng) for _ in range(12)) if picture]
+    assert len(drawn) >= 8, "most can be cut out"
+    for picture in drawn:
+        (hand,) = picture.hands
+        alpha, (x, y) = picture.image[..., 3], hand.centre_px.round().astype(int)
+        half = int(hand.side_px / 2)
+        inside = alpha[max(y - half, 0) : y + half, max(x - half, 0) : x + half]
+        assert max(alpha.shape) <= 192 and inside.mean() > 80 > 2 * alpha[:8, :8].mean()
+    assert not any(picture.is_cut_out for picture in pictures.whole), "whole pictures stay whole"
+
+
+def test_what_cannot_be_cut_out_is_pasted_whole(tmp_path):
+    folder = write_photo_set(tmp_path / "photos", 2)
+    for path in (folder / "images").iterdir():
+        cv2.imwrite(str(path), np.full((160, 200, 3), 128, np.uint8))
+    assert PhotoPictures(folder, "train").cut_out(np.random.default_rng(0)) is None
+    assert SceneMaker(SceneConfig((str(folder),), (1.0,), batch_size=8)).batch(0)["centre"].max() == 1
 
 
 def test_rendered_pictures_hold_their_hand():

@@ -12,8 +12,9 @@ from geocongan import prepare
 from geocongan.cli import main
 from geocongan.domains import DomainBatches, DomainConfig, PhotographedSide, moved, to_network, to_picture
 from geocongan.measures import fid, kid, mask_iou
-from geocongan.silhouettes import cleaned, cut_out, holds_ground, holds_joints, recognise_ground, without_spill
+from geocongan.silhouettes import cleaned, cut_out, recognise_ground, without_spill
 from handpose.data import photos
+from handpose.data.grabcut import holds_ground, holds_joints
 from handpose.images import read_image, write_image
 
 SKIN = (205, 150, 120)

@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 
 from handpose.data import photos
-from handpose.data.cutout import hand_alpha
 from handpose.synthesis import LIBHAND, RENDER
 from handpose.synthesis.backgrounds import shared_backgrounds
 from handpose.synthesis.people import PeopledBackgrounds
 from handpose.training.stream import lane_of
 from regnet.augment import random_look
 from tracker.detector_paste import Scene, clutter, cover, paste
-from tracker.detector_targets import STRIDE, Picture, SceneHand, scene_hand, scene_targets
+from tracker.detector_pictures import PhotoPictures
+from tracker.detector_targets import STRIDE, Picture, scene_targets
 
 MADE = (RENDER, LIBHAND)  # the sources that are no folders
 _SMALLEST = 0.05  # side of a hand that is sought, in sides of the scene
@@ -48,11 +48,7 @@ class SceneMaker:
         self.config = config
         self.backgrounds = PeopledBackgrounds(shared_backgrounds(), _PEOPLE_SHARE, _HEADS)
         self.pictures = {
-            source: _pictures(Path(source), config.split) for source in config.sources if source not in MADE
-        }
-        self.cut_outs = [p for pictures in self.pictures.values() for p in pictures if p.is_cut_out]
-        self.complete = {
-            source: [p for p in pictures if len(p.hands) > 1] for source, pictures in self.pictures.items()
+            source: PhotoPictures(Path(source), config.split) for source in config.sources if source not in MADE
         }
         made = [source for source in MADE if source in config.sources]
         self.renders = {source: RenderedPictures(config.seed, hand_of(source)) for source in made}
@@ -105,46 +101,11 @@ class SceneMaker:
         source = self.config.sources[rng.choice(len(shares), p=shares)]
         if source in self.renders:
             return self.renders[source].picture(lane, number, rng)
-        pictures = self.cut_outs if cut_out and self.cut_outs else self.pictures[source]
-        complete = [] if cut_out else self.complete[source]
-        if complete and rng.random() < _COMPLETE_SHARE:  # there the faces are known to be no hands
-            pictures = complete
+        photographs = self.pictures[source]
+        alone = photographs.cut_out(rng) if cut_out else None
+        if alone:
+            return alone
+        # Where a picture is complete, the faces are known to be no hands.
+        complete = photographs.complete and rng.random() < _COMPLETE_SHARE
+        pictures = photographs.complete if complete else photographs.whole
         return pictures[rng.integers(len(pictures))]
-
-
-def _pictures(folder: Path, split: photos.Split) -> list[Picture]:
-    made = []
-    for photo in photos.read(folder, split).photos:
-        if not photo.hands:
-            continue  # nothing found is not nothing there
-        image = photo.read()
-        alpha = hand_alpha(image, folder.name)
-        size_px = (image.shape[1], image.shape[0])
-        hands = [
-            scene_hand(hand.joints_px, size_px, None if hand.side is None else hand.side == "left")
-            for hand in photo.hands
-            if hand.valid.all()
-        ]
-        known = np.full(image.shape[:2], 255, np.uint8)
-        if alpha is None and not photo.complete:
-            known = _surely_no_hand(image, hands)
-        kept = np.full(image.shape[:2], 255, np.uint8) if alpha is None else alpha
-        if hands and not _doubled(hands):
-            made.append(Picture(np.dstack([image, kept]), hands, known, alpha is not None))
-    return made
-
-
-def _doubled(hands: list[SceneHand]) -> bool:
-    """Whether two labels sit on one hand, which pseudo-labels do now and then."""
-    a = hands[0]
-    return any(np.linalg.norm(a.centre_px - b.centre_px) < 0.5 * max(a.side_px, b.side_px) for b in hands[1:])
-
-
-def _surely_no_hand(image: np.ndarray, hands: list[SceneHand]) -> np.ndarray:
-    """Mask (H, W): 0 on skin colours away from the labelled hands, where a hand without a label may be."""
-    luma, red, blue = np.moveaxis(cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb).astype(np.int16), -1, 0)
-    skin = ((red > 135) & (red < 180) & (blue > 85) & (blue < 130) & (luma > 40)).astype(np.uint8) * 255
-    skin = cv2.dilate(cv2.morphologyEx(skin, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)), np.ones((9, 9), np.uint8))
-    for hand in hands:
-        cv2.circle(skin, hand.centre_px.astype(int).tolist(), int(0.75 * hand.side_px), 0, -1)
-    return 255 - skin

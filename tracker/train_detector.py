@@ -13,6 +13,7 @@ from pathlib import Path
 
 from handpose.errors import HandposeError
 from handpose.training import distribute
+from handpose.training.arithmetic import set_arithmetic
 from handpose.training.options import RunConfig, add_run_arguments, open_run, run_fields
 from handpose.training.run_dir import RunDir
 
@@ -56,8 +57,6 @@ def _config(args: argparse.Namespace) -> DetectorConfig:
 
 def train(config: DetectorConfig, folder: RunDir, resume: bool = False, log: Callable[[str], None] = print) -> bool:
     """Train to the end of the configuration's steps or minutes; say whether the end was reached (`handpose.training.loop.run_loop`)."""
-    import keras
-
     from handpose.training.loop import Task, run_loop
     from handpose.training.stream import stream
     from handpose.training.supervised import Supervised
@@ -67,8 +66,7 @@ def train(config: DetectorConfig, folder: RunDir, resume: bool = False, log: Cal
     from tracker.detector_network import build_detector
     from tracker.detector_progress import HeldOutScenes
 
-    keras.utils.set_random_seed(config.seed)
-    keras.config.set_dtype_policy(config.precision)
+    set_arithmetic(config, log)
     model = build_detector(config.input_size)
     if config.init and not resume:
         load_weights(model, Path(config.init))

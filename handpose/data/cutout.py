@@ -32,7 +32,13 @@ def on_paper(image: np.ndarray) -> np.ndarray:
     grey = (np.clip(cv2.GaussianBlur(saturation, (0, 0), 0.8), 0, 1) * 255).astype(np.uint8)
     mask = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[1]
     mask = cv2.morphologyEx(cv2.morphologyEx(mask, cv2.MORPH_OPEN, _BRUSH), cv2.MORPH_CLOSE, _BRUSH)
-    count, pieces, statistics, _ = cv2.connectedComponentsWithStats(mask)
-    if count > 1:
-        mask = np.where(pieces == 1 + statistics[1:, cv2.CC_STAT_AREA].argmax(), 255, 0).astype(np.uint8)
+    mask, _ = largest_piece(mask)
     return cv2.GaussianBlur(cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))), (3, 3), 0)
+
+
+def largest_piece(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    """Keep the largest piece of a mask (H, W) uint8: it, 0 or 255, and how many pieces there were."""
+    count, pieces, statistics, _ = cv2.connectedComponentsWithStats(mask)
+    if count == 1:
+        return mask, 0
+    return np.where(pieces == 1 + statistics[1:, cv2.CC_STAT_AREA].argmax(), 255, 0).astype(np.uint8), count - 1
