@@ -1,11 +1,16 @@
 """Where the detector looks, what counts as found, and the vote on the side."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from handpose.camera import Camera
+from handpose.crop import Crop
 from handpose.prediction import Prediction
 from tracker.aim import found_score, hand_score
 from tracker.detector import Detection, without_doubles
+from tracker.recognise import recognise
 from tracker.search import look_everywhere, look_in_part, n_parts
 from tracker.side import SideVote
 
@@ -111,6 +116,32 @@ def test_no_single_opinion_decides_and_a_long_vote_can_still_turn():
         vote.add(0.05)
         count += 1
     assert 8 < count < 30
+
+
+def test_looks_at_one_picture_have_their_sum_and_later_frames_have_to_be_clear():
+    """A side that is told first must not hold on against better looks at the same picture."""
+    vote = SideVote()
+    for left in (0.75, 0.4, 0.2):
+        vote.add(left)
+    assert vote.side == "right"
+    vote.temper()
+    vote.add(0.85)
+    assert vote.side == "right", "in sum it leads to the left now, but hardly"
+    vote.add(0.85)
+    assert vote.side == "left"
+
+
+def test_the_detector_has_little_to_say_in_the_side():
+    camera = Camera.from_fov((640, 480))
+    crop = Crop.from_box(camera, np.array([320.0, 240.0]), 100.0)
+
+    def predictor(image, crops, sides):
+        return [replace(seen(0.99, 0.9), left=0.3) for _ in crops]
+
+    found = Detection(crop.to_image(np.full(2, 63.5)), 70.0, 0.0, 0.99, 0.9)
+    predictor.input_size = 128
+    (sight,) = recognise(np.zeros((480, 640, 3), np.uint8), camera, [found], predictor, 1, sure=0.0)
+    assert sight.vote.side == "right", "two looks against it"
 
 
 def test_a_given_side_stays():

@@ -9,16 +9,17 @@ from handpose.skeleton import Side
 _PER_FRAME = 2.5  # log-odds: no frame decides alone
 _MOST = 30.0  # however long a hand was seen, the vote can still turn
 _EARLY = 10  # opinions, after which a few frames' distance between two keeps them from being the same one twice
-_TURNS_AT = 1.5  # the other side has to lead by so much before the side changes
+_TURNS_AT = 1.5  # the other side has to lead by so much before the side of a tracked hand changes
 
 
 class SideVote:
-    """Sum of log-odds that the hand is a left one; `side` changes only when the vote is clear. A given side stays."""
+    """Sum of log-odds that the hand is a left one. Once opinions are tempered, `side` changes only when the vote is clear. A given side stays."""
 
     def __init__(self, given: Side | None = None):
         self._given = given
         self._log_odds, self._opinions = 0.0, 0
         self._side: Side | None = given
+        self._turns_at = 0.0  # while the first picture is looked at
 
     def add(self, left: float, weight: float = 1.0) -> None:
         """Count one opinion, the chance 0..1 that the hand is a left one."""
@@ -27,12 +28,13 @@ class SideVote:
         self._log_odds = _clipped(self._log_odds + opinion, _MOST)
         self._opinions += 1
         leading: Side = "left" if self._log_odds > 0 else "right"
-        if self._given is None and (self._side is None or abs(self._log_odds) >= _TURNS_AT):
+        if self._given is None and (self._side is None or abs(self._log_odds) >= self._turns_at):
             self._side = leading
 
     def temper(self) -> None:
         """Let all opinions so far count as one: they are of the same picture."""
         self._log_odds, self._opinions = _clipped(self._log_odds, _PER_FRAME), 1
+        self._turns_at = _TURNS_AT
 
     @property
     def side(self) -> Side:
