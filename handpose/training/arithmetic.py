@@ -18,7 +18,7 @@ def set_arithmetic(config: RunConfig, log: Callable[[str], None] = print) -> Non
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
     if "bfloat16" in config.precision and not computes_bfloat16() and not keras.distribution.list_devices("gpu"):
-        log(f"{config.precision}: this processor has no bfloat16 arithmetic, float32 may be 10 times faster here")
+        log(f"{config.precision}: this processor has no bfloat16 arithmetic, float32 may be 20 times faster here")
 
 
 def computes_bfloat16(cpu_info: Path = _CPU_INFO) -> bool:
