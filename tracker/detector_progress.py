@@ -14,8 +14,8 @@ from handpose.letterbox import Letterbox
 from handpose.rotation import plane_rotation
 from handpose.training.run_dir import RunDir
 from tracker.detector import THRESHOLD, Detection, decode_maps
-from tracker.detector_data import MADE, SceneConfig, SceneMaker, scene_hand
-from tracker.detector_targets import STRIDE, SceneHand
+from tracker.detector_data import MADE, SceneConfig, SceneMaker
+from tracker.detector_targets import STRIDE, SceneHand, scene_hand
 
 _SCENES = 12  # batches of made scenes
 _SEED = 999_983

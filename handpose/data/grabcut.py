@@ -32,7 +32,7 @@ def grabcut(image: np.ndarray, joints_px: np.ndarray, forearm: bool = False) -> 
     size = float(np.ptp(joints_px, axis=0).max())
     bones = np.zeros(image.shape[:2], np.uint8)
     for parent, child in BONES:
-        cv2.line(bones, *_pixels(joints_px[[parent, child]]), 255, max(1, round(0.05 * size)))
+        _draw_line(bones, joints_px[parent], joints_px[child], 0.05 * size)
     palm = cv2.convexHull(np.round(joints_px[[WRIST, *BASES]]).astype(np.int32))
     body = cv2.fillConvexPoly(bones.copy(), palm, 255)
     state = np.full(bones.shape, cv2.GC_BGD, np.uint8)
@@ -66,13 +66,14 @@ def holds_ground(image: np.ndarray, mask: np.ndarray) -> bool:
 
 def _behind_wrist(joints_px: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     back = joints_px[WRIST] - joints_px[list(BASES)].mean(0)
-    width = max(1, round(_ARM_WIDTH * float(np.linalg.norm(back))))
-    ends = _pixels([joints_px[WRIST], joints_px[WRIST] + _ARM_LENGTH * back])
-    return cv2.line(np.zeros(shape, np.uint8), *ends, 255, width)
+    arm = np.zeros(shape, np.uint8)
+    _draw_line(arm, joints_px[WRIST], joints_px[WRIST] + _ARM_LENGTH * back, _ARM_WIDTH * float(np.linalg.norm(back)))
+    return arm
 
 
-def _pixels(points_px) -> list[list[int]]:
-    return np.round(points_px).astype(int).tolist()
+def _draw_line(mask: np.ndarray, start_px: np.ndarray, end_px: np.ndarray, width_px: float) -> None:
+    start, end = np.round([start_px, end_px]).astype(int).tolist()
+    cv2.line(mask, start, end, 255, max(1, round(width_px)))
 
 
 def _grown(mask: np.ndarray, reach_px: float) -> np.ndarray:
