@@ -136,7 +136,7 @@ def test_the_detector_has_little_to_say_in_the_side():
     crop = Crop.from_box(camera, np.array([320.0, 240.0]), 100.0)
 
     def predictor(image, crops, sides):
-        return [replace(seen(0.99, 0.9), left=0.3) for _ in crops]
+        return [replace(seen(0.99, 0.9), left=0.25) for _ in crops]
 
     found = Detection(crop.to_image(np.full(2, 63.5)), 70.0, 0.0, 0.99, 0.9)
     predictor.input_size = 128
