@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 
 import cv2
@@ -115,7 +115,7 @@ class OnDemand(Sequence):
 
     def __init__(self, opened: Opened):
         self._opened = opened
-        self._cut = lru_cache(_CACHED)(partial(window_of, opened))
+        self._cut = lru_cache(_CACHED)(partial(_opaque_window_of, opened))
         count = len(opened.samples)
         probed = np.unique(np.linspace(0, count - 1, min(count, _PROBED)).astype(int)).tolist()
         empty = sum(not _tells(opened.samples[index]) for index in probed)
@@ -151,6 +151,12 @@ def window_of(opened: Opened, index: int) -> Window | None:
     """Cut the window of a set's sample; None where it has neither labelled joint nor mask."""
     sample = opened.samples[index]
     return cut_window(sample, opened.reader, opened.samples.name) if _tells(sample) else None
+
+
+def _opaque_window_of(opened: Opened, index: int) -> Window | None:
+    """Cut a window whose hand is not to be cut out: where few windows are kept, every draw would take that long. Shards keep cut-outs."""
+    window = window_of(opened, index)
+    return window and replace(window, cluttered=False)
 
 
 def _tells(sample: Sample) -> bool:

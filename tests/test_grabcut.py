@@ -9,7 +9,7 @@ from handpose.data.grabcut import alpha_by_joints
 from handpose.synthesis.backgrounds import Backgrounds
 from handpose.synthesis.foreground import straight
 from handpose.synthesis.sampler import RenderSampler
-from regnet.dataset_crops import windows_of
+from regnet.dataset_crops import OnDemand, windows_of
 from regnet.labelled import open_split
 from regnet.photo_crops import PhotoCrops
 from regnet.shards import decode, encode
@@ -73,8 +73,17 @@ def test_windows_of_photographs_are_cut_out_when_asked_and_shards_keep_that(wind
         np.testing.assert_array_equal(decode(encode(window, 0, 0)).cut_out[..., 3], window.cut_out[..., 3])
 
 
+def test_large_sets_are_not_searched_at_every_draw(tmp_path, monkeypatch):
+    """Windows that are not kept would be cut out again and again, 40 ms each."""
+    opened = open_split(write_photo_set(tmp_path / "photos", 3), None, ())
+    assert all(window.cluttered for window in windows_of(opened))
+    monkeypatch.setattr("regnet.dataset_crops.alpha_by_joints", lambda image, joints: pytest.fail("searched"))
+    for window in OnDemand(opened):
+        assert window.cut_out is window.image
+
+
 def test_cut_out_hands_get_new_grounds(tmp_path, monkeypatch):
-    """A marked background shows behind a hand of a photograph, and not on it."""
+    """Where all of a picture is taken for ground, most items show nothing but another one."""
     folder = write_photo_set(tmp_path / "photos", 1)
     monkeypatch.setattr(
         "regnet.dataset_crops.alpha_by_joints", lambda image, joints: np.zeros(image.shape[:2], np.uint8)

@@ -22,7 +22,7 @@ class PhotoPictures:
 
     def __init__(self, folder: Path, split: photos.Split):
         self.whole: list[Picture] = []
-        self._hands: list[_CutOut] = []
+        self._hands: list[_CutOut] = []  # where the ground is not known; where it is, whole pictures are cut out
         for photo in photos.read(folder, split).photos:
             if photo.hands:  # nothing found is not nothing there
                 self._add(photo, photo.read(), folder.name)
@@ -30,9 +30,9 @@ class PhotoPictures:
 
     def cut_out(self, rng: np.random.Generator) -> Picture | None:
         """Draw a hand without its ground; None where there is no telling them apart."""
-        if not self._hands:
-            return None
-        return self._hands[rng.integers(len(self._hands))].picture
+        if self._hands:
+            return self._hands[rng.integers(len(self._hands))].picture
+        return self.whole[rng.integers(len(self.whole))] if self.whole else None
 
     def _add(self, photo: photos.Photo, image: np.ndarray, set_name: str) -> None:
         alpha = hand_alpha(image, set_name)
@@ -46,20 +46,19 @@ class PhotoPictures:
         known = _surely_no_hand(image, hands) if doubtful else opaque
         kept = opaque if alpha is None else alpha
         self.whole.append(Picture(np.dstack([image, kept]), hands, known, alpha is not None))
-        self._hands += [_CutOut(self.whole[-1], hand) for hand in labelled[: 1 if alpha is not None else None]]
+        if alpha is None:
+            self._hands += [_CutOut(self.whole[-1].image[..., :3], hand) for hand in labelled]
 
 
 class _CutOut:
     """A hand of a picture, cut out when it is first drawn, as that takes 40 ms."""
 
-    def __init__(self, whole: Picture, hand: photos.LabelledHand):
-        self._whole, self._hand = whole, hand
+    def __init__(self, image: np.ndarray, hand: photos.LabelledHand):
+        self._image, self._hand = image, hand
 
     @cached_property
     def picture(self) -> Picture | None:
-        if self._whole.is_cut_out:
-            return self._whole
-        image, joints_px = _round(self._whole.image[..., :3], self._hand.joints_px)
+        image, joints_px = _round(self._image, self._hand.joints_px)
         alpha = alpha_by_joints(image, joints_px)
         if alpha is None:
             return None
