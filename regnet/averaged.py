@@ -1,6 +1,6 @@
 """Test-time augmentation: a network's mean answer for a window and for copies of it, turned and scaled a little.
 
-A mirrored copy is none of them: of a hand of the other side the network was taught no joints, only that it is one (`regnet.items`).
+A mirrored copy is none of them: of hands of the other side the network was taught fewer (`regnet.items`), and places them worse.
 """
 
 from __future__ import annotations

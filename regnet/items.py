@@ -11,7 +11,7 @@ from handpose.heatmap import HEATMAP_SIZE
 from handpose.skeleton import N_JOINTS
 
 Item = dict[str, Any]  # arrays, and float32 numbers where a target has no axis
-RIGHT_SHARE = 0.3  # of the items, mirrored to teach the side
+RIGHT_SHARE = 0.3  # of the items, mirrored: they teach the side, and the joints of hands whose side a tracker has wrong
 
 
 def training_item(
@@ -21,20 +21,23 @@ def training_item(
     """Make the item of an image (S, S, 3) of a left hand with joints (21, 2) [cells].
 
     The 2D of a joint that is not `valid` is unknown, and the 3D of one that is NaN in joints_rel (21, 3), or of all without it: a hidden
-    joint may lack one and have the other. With `left` False the image is mirrored into a right hand, which only teaches side and presence:
-    its joints are learnt from the left one. A hand is present while most of its joints are inside. `silhouette` (S, S) uint8 tells where
-    joints without a label may be.
+    joint may lack one and have the other. With `left` False all of it is mirrored into a right hand. A hand is present while most of its
+    joints are inside. `silhouette` (S, S) uint8 tells where joints without a label may be.
     """
     inside = ((cells > -0.5) & (cells < HEATMAP_SIZE - 0.5)).all(-1)
-    labelled = (np.ones(N_JOINTS, bool) if valid is None else valid) & left
+    labelled = np.ones(N_JOINTS, bool) if valid is None else valid
     flat = joints_rel is None and bool(labelled.any())
     mask: np.ndarray = np.zeros((HEATMAP_SIZE, HEATMAP_SIZE), np.float32)
     if silhouette is not None:
         mask = cv2.resize(silhouette, mask.shape, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     joints_rel = np.full((N_JOINTS, 3), np.nan) if joints_rel is None else joints_rel
-    known_3d = np.isfinite(joints_rel).all(-1) & left
+    known_3d = np.isfinite(joints_rel).all(-1)
+    if not left:
+        image, mask = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
+        cells = (HEATMAP_SIZE - 1, 0) + cells * (-1, 1)
+        joints_rel = joints_rel * (-1, 1, 1)
     return {
-        "image": image if left else np.ascontiguousarray(image[:, ::-1]),
+        "image": image,
         "cells": cells.astype(np.float32),
         "labelled": labelled.astype(np.float32),
         "inside": inside.astype(np.float32),
@@ -45,7 +48,7 @@ def training_item(
         "left": np.array([left], np.float32),
         "has_left": np.array([has_side], np.float32),
         "mask": mask,
-        "masked": np.float32(left and bool(mask.any())),
+        "masked": np.float32(mask.any()),
     }
 
 

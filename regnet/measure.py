@@ -16,13 +16,14 @@ from handpose.draw import draw_skeleton
 from handpose.errors import HandposeError
 from handpose.fit.initialise import translation
 from handpose.metrics import Score, auc, pck
-from handpose.skeleton import DEFAULT_SCALE_MM, N_JOINTS, Side
+from handpose.skeleton import DEFAULT_SCALE_MM, Side
 from regnet.labelled import LabelledWindow
 from regnet.predictor import Predictor, WindowPrediction
 from regnet.protocols import GENERAL, Protocol, errors_3d, scores_3d
 from regnet.two_hands import HandInPicture, handedness, two_hand_scores
 
 PCK_LIMITS = (0.05, 0.10, 0.20)
+PCK_OF_OTHER_SIDE = 0.10
 WORST = 25
 _BATCH = 32
 _SHOWN = 48
@@ -88,6 +89,7 @@ class _Gathered:
     def __init__(self) -> None:
         self.names: list[str] = []
         self.of_box: list[np.ndarray] = []
+        self.of_box_as_other: list[np.ndarray] = []
         self.picture_px: list[np.ndarray] = []
         self.window_px: list[np.ndarray] = []
         self.side_right: list[bool] = []
@@ -103,18 +105,16 @@ class _Gathered:
         """Count window `i` of a batch, `seen` as a hand of its side, and as one of the `other`."""
         valid, joints_px = window.valid, seen.joints_px[i]
         self.names.append(window.name)
-        distance = np.linalg.norm(window.crop.to_image(joints_px) - window.joints_px, axis=-1)
-        self.picture_px.append(np.where(valid, distance, np.nan))
-        box_px = np.ptp(window.joints_px[valid], axis=0).max(initial=0)
-        self.of_box.append(
-            self.picture_px[-1] / box_px if box_px > 0 else np.full(N_JOINTS, np.nan)
-        )  # one joint: no box
+        self.picture_px.append(_off_px(window, joints_px))
+        box_px = np.ptp(window.joints_px[valid], axis=0).max(initial=0) or np.nan  # one joint: no box
+        self.of_box.append(self.picture_px[-1] / box_px)
         distance = np.linalg.norm(joints_px - window.crop.to_crop(window.joints_px), axis=-1)
         self.window_px.append(np.where(valid, distance, np.nan))
         self.presence.append(float(seen.presence[i]))
         if window.side:
             # A network that always agrees with the assumed side scores a half.
             self.side_right += [(chance > 0.5) == (window.side == "left") for chance in (seen.left[i], other.left[i])]
+            self.of_box_as_other.append(_off_px(window, other.joints_px[i]) / box_px)
         if window.joints_mm is not None:
             picture_from_crop = window.crop.camera_from_crop.T  # of rows
             predicted_mm, truth_mm = _placed(window, seen, i) @ picture_from_crop, window.joints_mm @ picture_from_crop
@@ -138,6 +138,8 @@ class _Gathered:
         figures |= {"epe_of_box": float(np.nanmean(of_box)), "epe_px": float(np.nanmean(self.window_px))}
         if self.side_right:
             figures["side_right"] = float(np.mean(self.side_right))
+            as_other = pck(np.array(self.of_box_as_other), PCK_OF_OTHER_SIDE)
+            figures[f"pck@{PCK_OF_OTHER_SIDE:.2f}_as_other_side"] = as_other
         figures["presence"] = float(np.mean(self.presence))
         if protocol.in_pixels:
             figures[f"auc_2d_0_{protocol.in_pixels:g}_px"] = auc(picture_px, 0, protocol.in_pixels)
@@ -153,6 +155,12 @@ class _Gathered:
                 figures |= {"handedness_accuracy": right / pictures, "handedness_pictures": pictures}
         figures |= {key: score.value for key, score in scores.items()}
         return Measured(figures, scores, of_box, picture_px, aligned_mm, self.names, self.pictures, self.worst)
+
+
+def _off_px(window: LabelledWindow, joints_px: np.ndarray) -> np.ndarray:
+    """Distances (21,) [px of the picture] of joints (21, 2) [window px] from the labels, NaN where there is none."""
+    distance = np.linalg.norm(window.crop.to_image(joints_px) - window.joints_px, axis=-1)
+    return np.where(window.valid, distance, np.nan)
 
 
 def _told(seen: WindowPrediction, other: WindowPrediction, i: int) -> Side | None:

@@ -96,9 +96,9 @@ def plain(monkeypatch):
 
 
 def hands(crops, n, seed=0):
-    """Items that show a left hand."""
+    """Items that show a hand, now and then a mirrored one."""
     items = (crops.item(np.random.default_rng((seed, i))) for i in range(n))
-    return [item for item in items if item["labelled"].any() and item["left"][0]]
+    return [item for item in items if item["labelled"].any() and item["presence"][0]]
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -146,6 +146,29 @@ def test_3d_is_in_the_axes_of_the_camera_that_looks_through_the_placed_crop(seed
         np.testing.assert_allclose(
             placement.points(window.joints_px), placed.to_crop(camera.project(joints_mm)), atol=3
         )
+
+
+def test_a_right_item_is_the_left_one_mirrored():
+    """All of it: a network knows no more of a hand from the place of its labels than from its picture."""
+    rng = np.random.default_rng(4)
+    image, silhouette = (
+        rng.integers(0, 256, (128, 128, 3), dtype=np.uint8),
+        rng.integers(0, 256, (128, 128), dtype=np.uint8),
+    )
+    cells, relative = rng.uniform(-3, 34, (21, 2)), rng.normal(0, 1, (21, 3))
+    relative[5] = np.nan
+    valid = np.arange(21) != 8
+    left, right = (
+        training_item(image, cells, left=side, valid=valid, joints_rel=relative, silhouette=silhouette)
+        for side in (True, False)
+    )
+    np.testing.assert_array_equal(right.pop("image"), left.pop("image")[:, ::-1])
+    np.testing.assert_allclose(right.pop("mask"), left.pop("mask")[:, ::-1])
+    np.testing.assert_allclose(right.pop("cells"), left.pop("cells") * (-1, 1) + (31, 0), atol=1e-5)
+    np.testing.assert_array_equal(right.pop("joints_rel"), left.pop("joints_rel") * (-1, 1, 1))
+    assert left.pop("left") == 1 and right.pop("left") == 0
+    for key in left:
+        np.testing.assert_array_equal(left[key], right[key], err_msg=key)
 
 
 def test_a_right_hand_is_the_mirrored_left_one():

@@ -20,16 +20,17 @@ def network(seed, units=3):
     return model
 
 
-def test_every_array_is_the_mean_of_both(tmp_path):
+@pytest.mark.parametrize("share", [0.5, 0.75])
+def test_every_array_is_the_mean_of_both(tmp_path, share):
     networks = [network(1), network(2)]
     paths = [tmp_path / "a.weights.h5", tmp_path / "b.weights.h5"]
     for model, path in zip(networks, paths, strict=True):
         model.save_weights(path)
-    average(*paths, tmp_path / "mean.weights.h5")
+    average(*paths, tmp_path / "mean.weights.h5", share)
     mean = network(3)
     mean.load_weights(tmp_path / "mean.weights.h5")
     for value, one, other in zip(*(model.get_weights() for model in (mean, *networks)), strict=True):
-        np.testing.assert_allclose(value, (one + other) / 2, atol=1e-6)
+        np.testing.assert_allclose(value, (1 - share) * one + share * other, atol=1e-6)
 
 
 def test_networks_that_differ_have_no_mean(tmp_path):

@@ -134,6 +134,22 @@ def test_a_network_that_always_agrees_on_the_side_scores_a_half(photo_set):
     assert figures["side_right"] == 0.5
 
 
+def test_a_hand_taken_for_the_other_side_is_counted_apart(photo_set):
+    """Against a network that knows the true joints of left hands, and places all others at a corner."""
+
+    class OneSided(Seer):
+        def __call__(self, images):
+            seen = super().__call__(images)
+            corner = gaussian_heatmaps(np.zeros((1, 21, 2)))
+            wrong = np.ravel(seen["left"]) < 0.5
+            return {**seen, "heatmaps": np.where(wrong[:, None, None, None], corner, seen["heatmaps"])}
+
+    windows = list(labelled_windows(photo_set, 128)[0])
+    for network, expected in ((Seer(photo_set), 1), (OneSided(photo_set), 0)):
+        figures = measure(Predictor(network), windows).figures
+        assert figures["pck@0.10"] == 1 and figures["pck@0.10_as_other_side"] == expected
+
+
 def test_rendered_hands_have_3d_figures(tmp_path, monkeypatch):
     """Against a network that knows the truth, 30 mm too deep at the fingertips."""
     windows = list(rendered_windows(3, 5, 128))

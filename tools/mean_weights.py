@@ -1,6 +1,6 @@
 """Average the weights of two runs of one network that began from the same ones: the mean often tests better than either.
 
-usage: python tools/mean_weights.py FIRST.weights.h5 SECOND.weights.h5 --o MEAN.weights.h5
+usage: python tools/mean_weights.py FIRST.weights.h5 SECOND.weights.h5 --o MEAN.weights.h5 [--share 0.75]
 
 Batch norm's statistics are averaged like everything else: computing them anew changed nothing (docs/LOG.md).
 """
@@ -18,23 +18,25 @@ from handpose.atomic import atomic_write
 
 
 def main() -> None:
-    """Write the mean of two files of weights, in the precision of the second."""
+    """Write the mean of two files of weights, in the precision of the second; --share is what the second counts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs=2, metavar="FILE.weights.h5")
     parser.add_argument("--o", type=Path, required=True, metavar="FILE.weights.h5")
+    parser.add_argument("--share", type=float, default=0.5, help="of the second in the mean (default: 0.5)")
     args = parser.parse_args()
     first, second = args.runs
-    average(first, second, args.o)
+    average(first, second, args.o, args.share)
 
 
-def average(first: Path, second: Path, out: Path) -> None:
-    """Write the mean of `first` and `second` to `out`. Raises KeyError or ValueError where the networks differ."""
+def average(first: Path, second: Path, out: Path, share: float = 0.5) -> None:
+    """Write the mean of `first` and `second`, which counts `share`, to `out`. Raises KeyError or ValueError where the networks differ."""
     draft = io.BytesIO(second.read_bytes())
     with h5py.File(first) as one, h5py.File(draft, "r+") as mean:
 
         def blend(name: str, values: h5py.Dataset | h5py.Group) -> None:
             if isinstance(values, h5py.Dataset):
-                values[...] = (np.asarray(one[name], np.float32) + np.asarray(values, np.float32)) / 2
+                ours, theirs = np.asarray(one[name], np.float32), np.asarray(values, np.float32)
+                values[...] = (1 - share) * ours + share * theirs
 
         mean.visititems(blend)
     atomic_write(out, draft.getvalue())
