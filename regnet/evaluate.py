@@ -30,7 +30,7 @@ from regnet.labelled import (
     reader_of,
     rendered_windows,
 )
-from regnet.measure import PCK_LIMITS, PCK_OF_OTHER_SIDE, measure
+from regnet.measure import AS_OTHER_SIDE, OTHER_SIDE_LIMIT, PCK_LIMITS, measure
 from regnet.predictor import DEFAULT_WEIGHTS, Predictor
 from regnet.protocols import GENERAL, PROTOCOLS, Protocol
 from regnet.report import FILES, Report, alignments_of
@@ -155,8 +155,7 @@ def _print(report: Report) -> None:
             print(f"    {score}")
     if "side_right" in figures:
         print(f"  side right: {figures['side_right']:.3f}")
-        limit = f"{PCK_OF_OTHER_SIDE:.2f}"
-        print(f"  2D of hands taken for the other side: PCK@{limit} {figures[f'pck@{limit}_as_other_side']:.3f}")
+        print(f"  2D of hands taken for the other side: PCK@{OTHER_SIDE_LIMIT:.2f} {figures[AS_OTHER_SIDE]:.3f}")
     if "handedness_accuracy" in figures:
         accuracy, pictures = figures["handedness_accuracy"], figures["handedness_pictures"]
         print(f"  handedness: {accuracy:.3f} (both hands' presence told right; n={pictures} pictures)")

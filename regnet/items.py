@@ -33,8 +33,8 @@ def training_item(
     joints_rel = np.full((N_JOINTS, 3), np.nan) if joints_rel is None else joints_rel
     known_3d = np.isfinite(joints_rel).all(-1)
     if not left:
-        image, mask = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
-        cells = (HEATMAP_SIZE - 1, 0) + cells * (-1, 1)
+        image, mask = cv2.flip(image, 1), cv2.flip(mask, 1)
+        cells = cells * (-1, 1) + (HEATMAP_SIZE - 1, 0)
         joints_rel = joints_rel * (-1, 1, 1)
     return {
         "image": image,

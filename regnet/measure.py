@@ -23,7 +23,8 @@ from regnet.protocols import GENERAL, Protocol, errors_3d, scores_3d
 from regnet.two_hands import HandInPicture, handedness, two_hand_scores
 
 PCK_LIMITS = (0.05, 0.10, 0.20)
-PCK_OF_OTHER_SIDE = 0.10
+OTHER_SIDE_LIMIT = 0.10
+AS_OTHER_SIDE = f"pck@{OTHER_SIDE_LIMIT:.2f}_as_other_side"  # the figure of hands taken for the side they are not
 WORST = 25
 _BATCH = 32
 _SHOWN = 48
@@ -138,8 +139,7 @@ class _Gathered:
         figures |= {"epe_of_box": float(np.nanmean(of_box)), "epe_px": float(np.nanmean(self.window_px))}
         if self.side_right:
             figures["side_right"] = float(np.mean(self.side_right))
-            as_other = pck(np.array(self.of_box_as_other), PCK_OF_OTHER_SIDE)
-            figures[f"pck@{PCK_OF_OTHER_SIDE:.2f}_as_other_side"] = as_other
+            figures[AS_OTHER_SIDE] = pck(np.array(self.of_box_as_other), OTHER_SIDE_LIMIT)
         figures["presence"] = float(np.mean(self.presence))
         if protocol.in_pixels:
             figures[f"auc_2d_0_{protocol.in_pixels:g}_px"] = auc(picture_px, 0, protocol.in_pixels)

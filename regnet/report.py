@@ -20,7 +20,7 @@ from handpose.errors import HandposeError
 from handpose.images import write_image
 from handpose.metrics import Score
 from handpose.skeleton import JOINT_NAMES
-from regnet.measure import PCK_LIMITS, PCK_OF_OTHER_SIDE, Measured, SeenHand
+from regnet.measure import AS_OTHER_SIDE, OTHER_SIDE_LIMIT, PCK_LIMITS, Measured, SeenHand
 from regnet.protocols import Protocol
 from regnet.published_results import IN_PIXELS, Published, published_on
 from regnet.report_plot import pck_curves, plot_pck
@@ -115,9 +115,8 @@ class Report:
         head = ["", *(f"PCK@{limit:.2f}" for limit in PCK_LIMITS), "mean error", "of the crop [px]", "presence"]
         keys = [*(f"pck@{limit:.2f}" for limit in PCK_LIMITS), "epe_of_box", "epe_px", "presence"]
         if "side_right" in figures:
-            limit = f"PCK@{PCK_OF_OTHER_SIDE:.2f}"
-            head = [*head, "side right", f"{limit}, taken for the other side"]
-            keys = [*keys, "side_right", f"{limit.lower()}_as_other_side"]
+            head = [*head, "side right", f"PCK@{OTHER_SIDE_LIMIT:.2f}, taken for the other side"]
+            keys = [*keys, "side_right", AS_OTHER_SIDE]
         return head, [["measured here", *(f"{figures[key]:.3f}" for key in keys)]]
 
     def _in_pixels(self, published: Published) -> list[str]:
