@@ -1,6 +1,6 @@
 """Weigh detector, presence and confidence for finding hands, after new weights: prints what tracker/aim.py should hold.
 
-usage: python tools/weigh_found_hands.py --photos SET... --empty DIR [--false-share 0.04] [--n 40]
+usage: python tools/weigh_found_hands.py --photos SET... --empty DIR [--false-share 0.02 0.04] [--n 40]
 
 SETs are photo sets (people held out where the set has some), spoiled as other people's photographs are; DIR holds pictures without
 hands, of which those whose number ends in 6 to 9 are used: 0 is kept for measuring, 1 to 5 for `mine_false_hands.py`.
@@ -26,14 +26,15 @@ from tracker.search import look_everywhere
 _CANDIDATES = 8  # of a picture
 _FOUND = 0.35  # mean joint distance, in hand sizes, up to which a candidate is the labelled hand
 _LONGER_SIDE_PX = 224
+Candidate = tuple[float, float, float, bool]  # detector, presence, confidence, whether it is the labelled hand
 
 
 def main() -> None:
-    """Collect candidates, fit the regression, and set its bias by the share of empty pictures that may show a hand."""
+    """Collect candidates, which takes minutes, and print the line for each share of empty pictures that may show a hand."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, nargs="+", required=True, metavar="SET")
     parser.add_argument("--empty", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--false-share", type=float, default=0.04)
+    parser.add_argument("--false-share", type=float, nargs="+", default=[0.04])
     parser.add_argument("--n", type=int, default=40, help="pictures of each set, and every empty one")
     args = parser.parse_args()
     look = _Looker()
@@ -42,28 +43,37 @@ def main() -> None:
         look(*_spoiled(rng, image, joints)) for folder in args.photos for image, joints in _labelled(folder, args.n)
     ]
     empty = [look(image, None) for image in _without_hands(args.empty)]
+    for share in args.false_share:
+        weights, bias = weigh(hands, empty, share)
+        found = found_share(hands, weights, bias)
+        print(f"_FOUND_WEIGHTS, _FOUND_BIAS = np.array({np.round(weights, 2).tolist()}), {bias:.2f}")
+        print(f"a hand in {share:.1%} of {len(empty)} empty pictures; found in {found:.3f} of {len(hands)} photographs")
+    reached = np.mean([any(one[3] for one in found) for found in hands])
+    print(f"(the detector offers the hand in {reached:.3f})")
+
+
+def weigh(hands: list[list[Candidate]], empty: list[list[Candidate]], false_share: float) -> tuple[np.ndarray, float]:
+    """Fit weights (3,) and a bias to the candidates of each picture; at 0 it takes `false_share` of the empty ones for a hand."""
     true = np.array([one[:3] for found in hands for one in found if one[3]])
     false = np.array([one[:3] for found in empty for one in found])
     weights, bias = _regression(_logit(true), _logit(false))
     best_of_empty = sorted((_best(found, weights, bias) for found in empty), reverse=True)
-    bias -= best_of_empty[int(args.false_share * len(empty))]
-    recall = np.mean([_best([one for one in found if one[3]], weights, bias) > 0 for found in hands])
-    reached = np.mean([any(one[3] for one in found) for found in hands])
-    print(f"_FOUND_WEIGHTS, _FOUND_BIAS = np.array({np.round(weights, 2).tolist()}), {bias:.2f}")
-    print(
-        f"a hand in {args.false_share:.0%} of {len(empty)} empty pictures; found in {recall:.3f} of {len(hands)} photographs"
-    )
-    print(f"(the detector offers the hand in {reached:.3f})")
+    return weights, bias - best_of_empty[int(false_share * len(empty))]
+
+
+def found_share(hands: list[list[Candidate]], weights: np.ndarray, bias: float) -> float:
+    """Give the share of the pictures in which a candidate that is the labelled hand passes."""
+    return float(np.mean([_best([one for one in found if one[3]], weights, bias) > 0 for found in hands]))
 
 
 class _Looker:
-    """Gives a picture's candidates as rows of detector, presence, confidence and whether it is the labelled hand."""
+    """Gives a picture's candidates."""
 
     def __init__(self) -> None:
         self.predictor, self.detector = load_predictor(), load_detector()
         self.careful = averaging(self.predictor)
 
-    def __call__(self, image: np.ndarray, joints: list[np.ndarray] | None) -> list[tuple[float, float, float, bool]]:
+    def __call__(self, image: np.ndarray, joints: list[np.ndarray] | None) -> list[Candidate]:
         camera, rows = Camera.from_fov((image.shape[1], image.shape[0])), []
         for detection in look_everywhere(image, self.detector)[:_CANDIDATES]:
             sights = recognise(image, camera, [detection], self.predictor, 1, careful=self.careful, sure=0.0)
@@ -119,7 +129,7 @@ def _regression(true: np.ndarray, false: np.ndarray) -> tuple[np.ndarray, float]
     return fitted[:3], float(fitted[3])
 
 
-def _best(found: list[tuple[float, float, float, bool]], weights: np.ndarray, bias: float) -> float:
+def _best(found: list[Candidate], weights: np.ndarray, bias: float) -> float:
     return max((float(weights @ _logit(np.array(one[:3])) + bias) for one in found), default=-np.inf)
 
 

@@ -1,0 +1,51 @@
+"""The line between hands and what is none: it lets the wanted share of empty pictures pass, and counts a picture by its best candidate."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
+from weigh_found_hands import found_share, weigh
+
+
+def pictures(seed, mean, is_hand, n=200):
+    """`n` pictures of one to three candidates each, whose three opinions scatter about `mean` [log-odds]."""
+    rng = np.random.default_rng(seed)
+    chances = 1 / (1 + np.exp(-rng.normal(mean, 1.5, (n, 3, 3))))
+    return [[(*one, is_hand) for one in picture[: rng.integers(1, 4)]] for picture in chances]
+
+
+HANDS, EMPTY = pictures(0, 1.5, True), pictures(1, -1.5, False)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.1])
+def test_as_many_empty_pictures_pass_as_are_allowed(share):
+    weights, bias = weigh(HANDS, EMPTY, share)
+    passed = found_share([[(*one[:3], True) for one in picture] for picture in EMPTY], weights, bias)
+    assert passed == share
+
+
+def test_a_stricter_line_finds_fewer_hands_by_the_same_weights():
+    (loose, loose_bias), (strict, strict_bias) = (weigh(HANDS, EMPTY, share) for share in (0.1, 0.01))
+    np.testing.assert_array_equal(loose, strict)
+    assert strict_bias < loose_bias
+    assert 0.5 < found_share(HANDS, strict, strict_bias) < found_share(HANDS, loose, loose_bias) < 1
+
+
+def test_an_opinion_that_knows_nothing_counts_little_and_none_counts_against_a_hand():
+    rng = np.random.default_rng(2)
+    blind = [[(a, b, float(rng.uniform(0.01, 0.99)), hand) for a, b, _, hand in picture] for picture in HANDS]
+    weights, _ = weigh(
+        blind, [[(a, b, float(rng.uniform(0.01, 0.99)), hand) for a, b, _, hand in p] for p in EMPTY], 0.02
+    )
+    assert weights.min() >= 0
+    assert weights[2] < 0.3 * weights[:2].min()
+
+
+def test_only_candidates_that_are_the_labelled_hand_count_as_found():
+    weights, bias = weigh(HANDS, EMPTY, 0.02)
+    elsewhere = [[(0.99, 0.99, 0.99, False), (0.01, 0.01, 0.01, True)]]
+    assert found_share(elsewhere, weights, bias) == 0
+    assert found_share([[]], weights, bias) == 0
