@@ -52,13 +52,13 @@ def main() -> None:
     top = (_SIDE - SIZE_PX[1]) // 2
     camera = replace(square, cy=square.cy - top, size_px=SIZE_PX)
     rng = np.random.default_rng(_SEED)
-    look = _look(rng)
-    background = _room(np.random.default_rng(_SEED))
+    look = demo_look(rng)
+    background = demo_room(np.random.default_rng(_SEED))
     FOLDER.mkdir(exist_ok=True)
     writer = cv2.VideoWriter(str(FOLDER / "hand.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), FPS, SIZE_PX)
     joints_mm, joints_px, poses = [], [], []
     for index in range(N_FRAMES):
-        pose = _pose(index / FPS)
+        pose = demo_pose(index / FPS)
         seen = render_hand(mesh, skeleton, pose, square, look)
         share = seen.alpha[..., None] / 255
         picture = seen.rgb * share + background * (1 - share) + rng.normal(0, 1.5, seen.rgb.shape)
@@ -76,7 +76,7 @@ def main() -> None:
     print(f"{N_FRAMES} frames, {(FOLDER / 'hand.mp4').stat().st_size / 1000:.0f} kB")
 
 
-def _pose(time_s: float) -> HandPose:
+def demo_pose(time_s: float) -> HandPose:
     """Give the hand's pose at a time [s]."""
     turn = 2 * np.pi * time_s / 5
     upright = exp_so3(np.array([np.pi, 0, 0]))  # fingers up, the palm to the camera
@@ -103,7 +103,7 @@ def _gesture(fingers: list[str]) -> np.ndarray:
     return np.array(angles).ravel()
 
 
-def _room(rng: np.random.Generator) -> np.ndarray:
+def demo_room(rng: np.random.Generator) -> np.ndarray:
     """Draw a wall with a window, a picture and a desk, out of focus, (S, S, 3)."""
     light = np.linspace(1.0, 0.7, _SIDE)[None, :, None]
     room = np.full((_SIDE, _SIDE, 3), (186, 178, 160), float) * light
@@ -118,7 +118,7 @@ def _room(rng: np.random.Generator) -> np.ndarray:
     return cv2.GaussianBlur(room, (0, 0), 4).clip(0, 255)
 
 
-def _look(rng: np.random.Generator) -> Look:
+def demo_look(rng: np.random.Generator) -> Look:
     """Take a medium skin under a bright room's light, a bare arm without a ring."""
     return replace(
         Look.sample(rng), back=np.array([0.50, 0.31, 0.22]), palm=np.array([0.58, 0.38, 0.31]), nail=np.array([0.62, 0.43, 0.37]),

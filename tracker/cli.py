@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 from handpose.command import what_to_install
 from handpose.errors import HandposeError
-
-_SUFFIXES = (".jsonl", ".csv", ".npz")
+from tracker.options import parse_calibrate, parse_track
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if arguments[:1] == ["train-detector"]:
             return _train_detector(arguments[1:])
-        return _track(_options(arguments))
+        if arguments[:1] == ["calibrate"]:
+            return _calibrate(parse_calibrate(arguments[1:]))
+        return _track(parse_track(arguments))
     except HandposeError as error:
         print(f"tracker: {error}", file=sys.stderr)
     except ImportError as error:
@@ -30,57 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _parser()
-    args = parser.parse_args(arguments)
-    if args.demo and (args.camera or args.fov):
-        parser.error("--demo has a camera of its own, which its truth needs: leave --camera and --fov away")
-    return args
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "tracker",
-        description="Track hands: 21 joints in pixels and millimetres and 26 joint parameters for each hand and frame.",
-        epilog="`tracker train-detector --help` tells how to train the detector.",
-    )
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--webcam", nargs="?", const=0, type=int, metavar="N", help="a webcam, by default number 0")
-    source.add_argument("--video", type=Path, metavar="FILE", help="a video file")
-    source.add_argument("--images", type=Path, metavar="DIR", help="a folder of pictures, each on its own")
-    source.add_argument("--demo", action="store_true", help="a rendered clip that comes along, whose truth is known")
-    parser.add_argument(
-        "--output", type=_track_path, nargs="+", default=[], metavar="FILE",
-        help=f"where the tracks go, any number of files: {', '.join(_SUFFIXES)}",
-    )  # fmt: skip
-    parser.add_argument(
-        "--overlay", type=_video_path, metavar="FILE.mp4", help="the video with the skeletons drawn on it"
-    )
-    parser.add_argument("--viewer", choices=("window", "none"), help="default: window with --webcam, otherwise none")
-    parser.add_argument("--hands", type=_count, default=2, metavar="N", help="at most so many hands (default 2)")
-    parser.add_argument("--mirrored", action="store_true", help="the feed is a selfie mirror: it is turned back first")
-    camera = parser.add_mutually_exclusive_group()
-    camera.add_argument(
-        "--camera", type=Path, metavar="camera.json", help="intrinsics: fx, fy, cx, cy, size_px, distortion"
-    )
-    camera.add_argument(
-        "--fov", type=_degrees, metavar="DEG", help="horizontal field of view (default: 60 across the longer side)"
-    )
-    parser.add_argument(
-        "--hand", type=Path, metavar="hand.json", help="the size of your hand: scale_mm or bone_lengths_mm"
-    )
-    parser.add_argument("--runtime", choices=("auto", "openvino", "onnx", "keras"), default="auto")
-    parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
-    parser.add_argument(
-        "--weights", type=Path, metavar="FILE.onnx", help="another RegNet than the one that comes along"
-    )
-    parser.add_argument("--detector-weights", type=Path, metavar="FILE.onnx", help="another detector")
-    return parser
-
-
 def _track(args: argparse.Namespace) -> int:
     from handpose.outputs import prepare_outputs
-    from tracker.session import run_session
+    from tracker.load import load_hand
+    from tracker.pipeline import HandTracker
+    from tracker.session import Outputs, run_session
 
     source = _source(args)
     tracked = args.video if args.video is not None else None
@@ -90,7 +45,10 @@ def _track(args: argparse.Namespace) -> int:
     if tracked is not None and any(path.resolve() == tracked.resolve() for path in written):
         raise HandposeError(f"{tracked}: cannot be tracked and written at once")
     prepare_outputs("tracker", written)
-    tracker, outputs = _tracker(args, source)
+    hand, hand_scale = load_hand(args.hand) if args.hand else (None, "default")
+    camera, origin = _camera(args)
+    tracker = HandTracker(camera, args.hands, hand=hand, **_seeing(args))
+    outputs = Outputs(args.output, args.overlay, _window(args), origin, hand_scale)
     summary = run_session(source, tracker, outputs, keep_rows=args.demo)
     if args.demo:
         from tracker.demonstration import report
@@ -101,9 +59,23 @@ def _track(args: argparse.Namespace) -> int:
             "tracker: nothing was asked for: --output FILE keeps the tracks, --viewer window shows them",
             file=sys.stderr,
         )
-    print(f"tracker: {'stopped: ' if summary.stopped else ''}{summary}", file=sys.stderr)
-    if source.note:
-        print(f"tracker: {source.note}", file=sys.stderr)
+    _close(source, summary)
+    return 0
+
+
+def _calibrate(args: argparse.Namespace) -> int:
+    from handpose.outputs import prepare_outputs
+    from tracker.calibrate import FingerMeter, write_hand
+    from tracker.session import Outputs, run_session
+
+    source = _source(args)
+    prepare_outputs("tracker", [args.output])
+    camera, _ = _camera(args)
+    meter = FingerMeter(camera, **_seeing(args))
+    enough = (lambda: meter.enough) if args.webcam is not None else None
+    summary = run_session(source, meter, Outputs(window=_window(args)), enough=enough)
+    _close(source, summary)
+    print(write_hand(args.output, meter, args.hand_length))
     return 0
 
 
@@ -125,33 +97,42 @@ def _source(args: argparse.Namespace):
     return VideoSource(args.video)
 
 
-def _tracker(args: argparse.Namespace, source):
+def _camera(args: argparse.Namespace):
+    """Give the camera, None where its view is assumed, and where it comes from."""
     from handpose.camera import Camera
-    from tracker.load import load_detector, load_hand, load_predictor
-    from tracker.pipeline import HandTracker
-    from tracker.session import Outputs
-    from tracker.viewer import WindowViewer
 
-    camera, origin = None, "fov" if args.fov else "default"
     if args.camera is not None:
-        camera, origin = Camera.from_file(args.camera), "given"
-    elif args.demo:
+        return Camera.from_file(args.camera), "given"
+    if args.demo:
         from tracker.demonstration import demo_camera
 
-        camera, origin = demo_camera(), "given"
-    hand, hand_scale = load_hand(args.hand) if args.hand else (None, "default")
-    tracker = HandTracker(
-        camera,
-        args.hands,
-        mirrored=args.mirrored,
-        hand=hand,
-        predictor=load_predictor(args.weights, args.runtime, args.device),
-        detector=load_detector(args.detector_weights, args.runtime, args.device),
-        fov_deg=args.fov,
-    )
+        return demo_camera(), "given"
+    return None, "fov" if args.fov else "default"
+
+
+def _seeing(args: argparse.Namespace) -> dict[str, Any]:
+    """Load the networks: options of a HandTracker."""
+    from tracker.load import load_detector, load_predictor
+
+    return {
+        "mirrored": args.mirrored,
+        "fov_deg": args.fov,
+        "predictor": load_predictor(args.weights, args.runtime, args.device),
+        "detector": load_detector(args.detector_weights, args.runtime, args.device),
+    }
+
+
+def _window(args: argparse.Namespace):
+    from tracker.viewer import WindowViewer
+
     viewer = args.viewer or ("window" if args.webcam is not None else "none")
-    window = WindowViewer(mirror=args.webcam is not None) if viewer == "window" else None
-    return tracker, Outputs(args.output, args.overlay, window, origin, hand_scale)
+    return WindowViewer(mirror=args.webcam is not None) if viewer == "window" else None
+
+
+def _close(source, summary) -> None:
+    print(f"tracker: {'stopped: ' if summary.stopped else ''}{summary}", file=sys.stderr)
+    if source.note:
+        print(f"tracker: {source.note}", file=sys.stderr)
 
 
 def _train_detector(arguments: list[str]) -> int:
@@ -161,31 +142,3 @@ def _train_detector(arguments: list[str]) -> int:
     train_detector.add_arguments(parser)
     train_detector.run(parser.parse_args(arguments))
     return 0
-
-
-def _track_path(text: str) -> Path:
-    path = Path(text)
-    if path.suffix not in _SUFFIXES:
-        raise argparse.ArgumentTypeError(f"{text}: tracks are written as {', '.join(_SUFFIXES)}")
-    return path
-
-
-def _video_path(text: str) -> Path:
-    path = Path(text)
-    if path.suffix != ".mp4":
-        raise argparse.ArgumentTypeError(f"{text}: an overlay video is an .mp4")
-    return path
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least one hand has to be looked for")
-    return number
-
-
-def _degrees(text: str) -> float:
-    value = float(text)
-    if not 1 <= value <= 175:
-        raise argparse.ArgumentTypeError("a field of view is between 1 and 175 degrees")
-    return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,8 +48,14 @@ class Summary:
         return f"{self.frames} frames, {self.with_hand} with a hand, {speed}"
 
 
-def run_session(source: Source, tracker: HandTracker, outputs: Outputs, keep_rows: bool = False) -> Summary:
-    """Track all frames of a source; Ctrl-C or a closed window ends it with everything so far written.
+def run_session(
+    source: Source,
+    tracker: HandTracker,
+    outputs: Outputs,
+    keep_rows: bool = False,
+    enough: Callable[[], bool] | None = None,
+) -> Summary:
+    """Track all frames of a source, or until `enough`; Ctrl-C or a closed window ends it with everything so far written.
 
     Raises HandposeError where the source fails or a file cannot be written any further; what was written stays readable.
     """
@@ -78,6 +84,8 @@ def run_session(source: Source, tracker: HandTracker, outputs: Outputs, keep_row
                 bar.update()
                 if outputs.window is not None and not outputs.window.show(image, hands, tracker.stage_ms):
                     summary.stopped = True
+                    break
+                if enough is not None and enough():
                     break
     except KeyboardInterrupt:
         summary.stopped = True

@@ -1,0 +1,127 @@
+"""The options of the command `tracker` and of its subcommand `calibrate`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+_SUFFIXES = (".jsonl", ".csv", ".npz")
+_HAND_LENGTHS_MM = (80, 260)
+
+
+def parse_track(arguments: list[str]) -> argparse.Namespace:
+    """Read the options of `tracker`."""
+    parser = argparse.ArgumentParser(
+        "tracker",
+        description="Track hands: 21 joints in pixels and millimetres and 26 joint parameters for each hand and frame.",
+        epilog="`tracker calibrate --help` tells how to measure your hand, `tracker train-detector --help` how to train the detector.",
+    )
+    source = _add_sources(parser)
+    source.add_argument("--demo", action="store_true", help="a rendered clip that comes along, whose truth is known")
+    parser.add_argument(
+        "--output", type=_track_path, nargs="+", default=[], metavar="FILE",
+        help=f"where the tracks go, any number of files: {', '.join(_SUFFIXES)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--overlay", type=_video_path, metavar="FILE.mp4", help="the video with the skeletons drawn on it"
+    )
+    parser.add_argument("--hands", type=_count, default=2, metavar="N", help="at most so many hands (default 2)")
+    parser.add_argument(
+        "--hand", type=Path, metavar="hand.json", help="your hand, as `tracker calibrate` writes it, or its scale_mm"
+    )
+    _add_seeing(parser)
+    args = parser.parse_args(arguments)
+    if args.demo and (args.camera or args.fov):
+        parser.error("--demo has a camera of its own, which its truth needs: leave --camera and --fov away")
+    return args
+
+
+def parse_calibrate(arguments: list[str]) -> argparse.Namespace:
+    """Read the options of `tracker calibrate`."""
+    parser = argparse.ArgumentParser(
+        "tracker calibrate",
+        description="Measure your hand for --hand: lay it flat and take its length with a ruler, then show it, open and its palm or back "
+        "to the camera, for some seconds, alone.",
+    )
+    _add_sources(parser)
+    parser.add_argument(
+        "--hand-length", type=_hand_length, required=True, metavar="MM",
+        help="from the crease of the wrist to the tip of the middle finger [mm]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=_json_path, default=Path("hand.json"), metavar="FILE", help="default hand.json"
+    )
+    _add_seeing(parser)
+    parser.set_defaults(demo=False)
+    return parser.parse_args(arguments)
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--webcam", nargs="?", const=0, type=int, metavar="N", help="a webcam, by default number 0")
+    source.add_argument("--video", type=Path, metavar="FILE", help="a video file")
+    source.add_argument("--images", type=Path, metavar="DIR", help="a folder of pictures, each on its own")
+    return source
+
+
+def _add_seeing(parser: argparse.ArgumentParser) -> None:
+    """Add how frames are seen and shown."""
+    parser.add_argument("--viewer", choices=("window", "none"), help="default: window with --webcam, otherwise none")
+    parser.add_argument("--mirrored", action="store_true", help="the feed is a selfie mirror: it is turned back first")
+    camera = parser.add_mutually_exclusive_group()
+    camera.add_argument(
+        "--camera", type=Path, metavar="camera.json", help="intrinsics: fx, fy, cx, cy, size_px, distortion"
+    )
+    camera.add_argument(
+        "--fov", type=_degrees, metavar="DEG", help="horizontal field of view (default: 60 across the longer side)"
+    )
+    parser.add_argument("--runtime", choices=("auto", "openvino", "onnx", "keras"), default="auto")
+    parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE.onnx", help="another RegNet than the one that comes along"
+    )
+    parser.add_argument("--detector-weights", type=Path, metavar="FILE.onnx", help="another detector")
+
+
+def _track_path(text: str) -> Path:
+    path = Path(text)
+    if path.suffix not in _SUFFIXES:
+        raise argparse.ArgumentTypeError(f"{text}: tracks are written as {', '.join(_SUFFIXES)}")
+    return path
+
+
+def _video_path(text: str) -> Path:
+    path = Path(text)
+    if path.suffix != ".mp4":
+        raise argparse.ArgumentTypeError(f"{text}: an overlay video is an .mp4")
+    return path
+
+
+def _json_path(text: str) -> Path:
+    path = Path(text)
+    if path.suffix != ".json":
+        raise argparse.ArgumentTypeError(f"{text}: a hand is kept as a .json")
+    return path
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least one hand has to be looked for")
+    return number
+
+
+def _degrees(text: str) -> float:
+    value = float(text)
+    if not 1 <= value <= 175:
+        raise argparse.ArgumentTypeError("a field of view is between 1 and 175 degrees")
+    return value
+
+
+def _hand_length(text: str) -> float:
+    value, (least, most) = float(text), _HAND_LENGTHS_MM
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(
+            f"a hand is {least} to {most} mm long, from the wrist to the middle finger's tip"
+        )
+    return value
