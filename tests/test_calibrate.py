@@ -21,7 +21,6 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
 from measured_hands import clip_of, errors_mm
 
 FINGERS = np.array([1.08, 0.94, 1.0, 1.05, 0.9])  # times the usual ones
-COUNT = 30
 
 
 def own_hand(side="left", times=1.12):
