@@ -1,0 +1,141 @@
+"""Calibrate a camera by a chessboard: writes the `camera.json` that `tracker --camera` takes.
+
+usage: python tools/calibrate_camera.py --print board.png
+       python tools/calibrate_camera.py --webcam [N] | --video FILE | --images DIR [--board 9x6] [--output camera.json]
+
+Print the board, or show it on a flat screen; its size does not matter. Move it slowly through the whole picture, near and far, and tilt
+it: views of which none is tilted say little about the focal length. After Zhang, "A flexible new technique for camera calibration", 2000,
+as OpenCV does it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from handpose.atomic import atomic_write
+from handpose.camera import Camera
+from handpose.errors import HandposeError
+from handpose.images import write_image
+from handpose.outputs import prepare_outputs
+from tracker.sources import ImageSource, Source, VideoSource
+from tracker.webcam import WebcamSource
+
+_APART_S = 0.5  # between views of a video
+_LEAST, _MOST = 8, 40  # views
+_TILTED_DEG = (
+    25.0  # between two of the views: boards that all face the camera alike do not tell a long lens from a distant board
+)
+_SQUARE_PX = 100  # of the board to print
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the tool; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    task = parser.add_mutually_exclusive_group(required=True)
+    task.add_argument("--print", type=Path, metavar="FILE.png", dest="board_file", help="only draw the board")
+    task.add_argument("--webcam", nargs="?", const=0, type=int, metavar="N")
+    task.add_argument("--video", type=Path, metavar="FILE")
+    task.add_argument("--images", type=Path, metavar="DIR")
+    parser.add_argument("--board", type=_board, default=(9, 6), metavar="9x6", help="inner corners across and down")
+    parser.add_argument("--output", type=Path, default=Path("camera.json"), metavar="FILE")
+    args = parser.parse_args(arguments)
+    try:
+        if args.board_file:
+            prepare_outputs("calibrate_camera", [args.board_file])
+            write_image(args.board_file, draw_board(args.board))
+            return 0
+        prepare_outputs("calibrate_camera", [args.output])
+        corners, size_px = find_corners(_source(args), args.board)
+        camera, error_px = calibrate(corners, args.board, size_px)
+        atomic_write(args.output, (json.dumps(camera.to_dict()) + "\n").encode())
+    except HandposeError as error:
+        print(f"calibrate_camera: {error}", file=sys.stderr)
+        return 1
+    fov = np.degrees(2 * np.arctan(size_px[0] / 2 / camera.fx))
+    print(f"{args.output}: {fov:.1f} degrees across, {error_px:.2f} px off in {len(corners)} views")
+    return 0
+
+
+def draw_board(board: tuple[int, int]) -> np.ndarray:
+    """Draw a chessboard with so many inner corners across and down, a white border around it, (H, W, 3) uint8."""
+    across, down = board
+    squares = (np.add.outer(np.arange(down + 1), np.arange(across + 1)) % 2 * 255).astype(np.uint8)
+    drawn = np.pad(squares.repeat(_SQUARE_PX, 0).repeat(_SQUARE_PX, 1), _SQUARE_PX, constant_values=255)
+    return np.repeat(drawn[..., None], 3, axis=-1)
+
+
+def find_corners(source: Source, board: tuple[int, int]) -> tuple[list[np.ndarray], tuple[int, int]]:
+    """Find the board's corners (across * down, 2) [px] in views half a second apart, and the size of the frames.
+
+    Ctrl-C ends the looking. Raises HandposeError where frames differ in size or too few show the board.
+    """
+    found: list[np.ndarray] = []
+    size_px, last_s, frames = None, -np.inf, 0
+    try:
+        with source:
+            for frame in source:
+                frames += 1
+                if frame.time_s is not None and frame.time_s < last_s + _APART_S:
+                    continue
+                size = (frame.image.shape[1], frame.image.shape[0])
+                if size_px not in (None, size):
+                    raise HandposeError(
+                        f"{frame.name}: {size[0]}x{size[1]} px, the others have {size_px}: one camera's pictures are wanted"
+                    )
+                size_px = size
+                seen, corners = cv2.findChessboardCornersSB(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), board)
+                if seen:
+                    found.append(corners.reshape(-1, 2))
+                    last_s = frame.time_s if frame.time_s is not None else last_s
+                    print(f"view {len(found)}", file=sys.stderr)
+                if len(found) == _MOST:
+                    break
+    except KeyboardInterrupt:
+        pass
+    if len(found) < _LEAST or size_px is None:
+        across, down = board
+        raise HandposeError(
+            f"the whole board of {across}x{down} inner corners was seen in {len(found)} of {frames} frames, {_LEAST} are needed"
+        )
+    return found, size_px
+
+
+def calibrate(corners: list[np.ndarray], board: tuple[int, int], size_px: tuple[int, int]) -> tuple[Camera, float]:
+    """Give the camera that sees corners [px] of a flat board there, and its RMS error [px].
+
+    Raises HandposeError where the views leave the focal length open.
+    """
+    grid = np.zeros((board[0] * board[1], 3), np.float32)
+    grid[:, :2] = np.stack(np.meshgrid(np.arange(board[0]), np.arange(board[1])), -1).reshape(-1, 2)
+    views = [view.astype(np.float32) for view in corners]
+    error_px, matrix, distortion, turns, _ = cv2.calibrateCamera(
+        [grid] * len(views), views, size_px, np.eye(3), np.zeros(5), flags=cv2.CALIB_FIX_K3
+    )
+    normals = np.array([cv2.Rodrigues(turn)[0][:, 2] for turn in turns])
+    if np.degrees(np.arccos(np.clip(normals @ normals.T, -1, 1))).max() < _TILTED_DEG:
+        raise HandposeError("these views leave the focal length open: tilt the board, to either side and up and down")
+    values = {"fx": matrix[0, 0], "fy": matrix[1, 1], "cx": matrix[0, 2], "cy": matrix[1, 2], "size_px": size_px}
+    return Camera.from_dict(values | {"distortion": distortion.ravel()[:4].tolist()}), float(error_px)
+
+
+def _source(args: argparse.Namespace) -> Source:
+    if args.webcam is not None:
+        return WebcamSource(args.webcam)
+    return VideoSource(args.video) if args.video else ImageSource(args.images)
+
+
+def _board(text: str) -> tuple[int, int]:
+    across, down = (int(part) for part in text.split("x"))
+    if min(across, down) < 3:
+        raise argparse.ArgumentTypeError("a board has at least 3x3 inner corners")
+    return across, down
+
+
+if __name__ == "__main__":
+    sys.exit(main())
