@@ -87,7 +87,7 @@ def test_pictures_of_two_sizes_are_refused(tmp_path, capsys):
     views = folder_of(tmp_path / "views", 1, 0.5)
     write_image(views / "x.png", np.zeros((100, 100, 3), np.uint8))
     assert run("--images", views, "--output", tmp_path / "c.json") == 1
-    assert "x.png: 100x100 px" in capsys.readouterr().err
+    assert "x.png: 100x100 px, the others have 640x480" in capsys.readouterr().err
 
 
 def test_the_printed_board_is_the_one_looked_for(tmp_path):

@@ -86,7 +86,7 @@ def find_corners(source: Source, board: tuple[int, int]) -> tuple[list[np.ndarra
                 size = (frame.image.shape[1], frame.image.shape[0])
                 if size_px not in (None, size):
                     raise HandposeError(
-                        f"{frame.name}: {size[0]}x{size[1]} px, the others have {size_px}: one camera's pictures are wanted"
+                        f"{frame.name}: {_words(size)} px, the others have {_words(size_px)}: one camera's pictures are wanted"
                     )
                 size_px = size
                 seen, corners = cv2.findChessboardCornersSB(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), board)
@@ -99,9 +99,8 @@ def find_corners(source: Source, board: tuple[int, int]) -> tuple[list[np.ndarra
     except KeyboardInterrupt:
         pass
     if len(found) < _LEAST or size_px is None:
-        across, down = board
         raise HandposeError(
-            f"the whole board of {across}x{down} inner corners was seen in {len(found)} of {frames} frames, {_LEAST} are needed"
+            f"the whole board of {_words(board)} inner corners was seen in {len(found)} of {frames} frames, {_LEAST} are needed"
         )
     return found, size_px
 
@@ -122,6 +121,10 @@ def calibrate(corners: list[np.ndarray], board: tuple[int, int], size_px: tuple[
         raise HandposeError("these views leave the focal length open: tilt the board, to either side and up and down")
     values = {"fx": matrix[0, 0], "fy": matrix[1, 1], "cx": matrix[0, 2], "cy": matrix[1, 2], "size_px": size_px}
     return Camera.from_dict(values | {"distortion": distortion.ravel()[:4].tolist()}), float(error_px)
+
+
+def _words(size: tuple[int, int]) -> str:
+    return "{}x{}".format(*size)
 
 
 def _source(args: argparse.Namespace) -> Source:
