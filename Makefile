@@ -11,7 +11,7 @@ demo: $(VENV)/.base
 	$(BIN)/python tracker.py --demo --output demo.jsonl --overlay demo.mp4
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -25,7 +25,16 @@ TRAIN = [
     "tensorboardX>=2.6",  # TensorFlow no longer brings a writer of its logs
     "ai-edge-litert>=2.1",  # runs exported LiteRT files
 ]
-DEV = ["jax>=0.5", "pytest>=8", "hypothesis>=6.100", "ruff>=0.9", "mypy>=1.14", "pip-tools>=7.4", "build>=1.2"]
+DEV = [
+    "jax>=0.5",
+    "pytest>=8",
+    "pytest-xdist>=3.7",  # make test runs the suite in two processes
+    "hypothesis>=6.100",
+    "ruff>=0.9",
+    "mypy>=1.14",
+    "pip-tools>=7.4",
+    "build>=1.2",
+]
 
 setup(
     name="ganerated-hands",

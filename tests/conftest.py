@@ -10,6 +10,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 
+# Beyond a minute each on two cores.
+_LONG = {
+    "test_export.py",
+    "test_geocongan_devices.py",
+    "test_geocongan_resume.py",
+    "test_regnet_overfit.py",
+    "test_train.py",
+}
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the longest files, so that neither of two processes is left alone with one at the end."""
+    items.sort(key=lambda item: item.path.name not in _LONG)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder `../shared/data` beside the repository, or HANDPOSE_SHARED_DATA; skips where there is none."""
