@@ -20,6 +20,7 @@ from tracker.calibrate import hand_of_length, proportions
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
 from measured_hands import clip_of, errors_mm
 
+FOV_DEG = 2 * np.degrees(np.arctan(CAMERA.size_px[0] / 2 / CAMERA.fx))
 FINGERS = np.array([1.08, 0.94, 1.0, 1.05, 0.9])  # times the usual ones
 
 
@@ -56,20 +57,14 @@ def pictures(world, tmp_path):
     return folder
 
 
-@pytest.fixture
-def camera_file(tmp_path):
-    (tmp_path / "camera.json").write_text(json.dumps(CAMERA.to_dict()))
-    return tmp_path / "camera.json"
-
-
 def run(*arguments):
     return cli.main(["calibrate", *[str(argument) for argument in arguments]])
 
 
-def test_pictures_of_a_hand_give_its_bones(pictures, camera_file, tmp_path, capsys):
+def test_pictures_of_a_hand_give_its_bones(pictures, tmp_path, capsys):
     hand = tmp_path / "hand.json"
     length = length_of(own_hand())
-    assert run("--images", pictures, "--camera", camera_file, "--hand-length", length, "--output", hand) == 0
+    assert run("--images", pictures, "--camera", "--hand-length", length, "--output", hand) == 0
     found, scale = load.load_hand(hand)
     assert scale == "calibrated"
     np.testing.assert_allclose(found.bone_lengths_mm, own_hand().bone_lengths_mm, rtol=0.005)
@@ -77,7 +72,7 @@ def test_pictures_of_a_hand_give_its_bones(pictures, camera_file, tmp_path, caps
     assert "by 8 looks" in said
 
 
-def test_a_webcam_is_watched_until_the_hand_was_seen_long_enough(world, camera_file, tmp_path, monkeypatch):
+def test_a_webcam_is_watched_until_the_hand_was_seen_long_enough(world, tmp_path, monkeypatch):
     class Frames:
         """Frames without an end."""
 
@@ -99,16 +94,16 @@ def test_a_webcam_is_watched_until_the_hand_was_seen_long_enough(world, camera_f
 
     monkeypatch.setattr(webcam, "WebcamSource", Frames)
     hand = tmp_path / "hand.json"
-    assert run("--webcam", "--viewer", "none", "--camera", camera_file, "--hand-length", 190, "--output", hand) == 0
+    assert run("--webcam", "--viewer", "none", "--camera", "--hand-length", 190, "--output", hand) == 0
     assert json.loads(hand.read_text())["looks"] == 150
     assert length_of(load.load_hand(hand)[0]) == pytest.approx(190, abs=0.05)
 
 
-def test_without_a_hand_nothing_is_written_and_an_older_hand_stays(world, pictures, camera_file, tmp_path, capsys):
+def test_without_a_hand_nothing_is_written_and_an_older_hand_stays(world, pictures, tmp_path, capsys):
     world.hands.clear()
     hand = tmp_path / "hand.json"
     hand.write_text('{"scale_mm": 90}')
-    assert run("--images", pictures, "--camera", camera_file, "--hand-length", 190, "--output", hand) == 1
+    assert run("--images", pictures, "--camera", "--hand-length", 190, "--output", hand) == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
         "tracker: a hand was seen in 0 pictures, 5 are needed: hold it open to the camera"
     )
