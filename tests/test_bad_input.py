@@ -19,10 +19,7 @@ from tracker.track_file import read_tracks
 
 @pytest.fixture
 def no_hands(monkeypatch):
-    world = World([])
-    monkeypatch.setattr(load, "load_predictor", lambda *options: world)
-    monkeypatch.setattr(load, "load_detector", lambda *options: world.detector)
-    return world
+    return World([]).loaded(monkeypatch)
 
 
 def complaint(capsys, *arguments) -> str:

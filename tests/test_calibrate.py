@@ -42,10 +42,7 @@ class OwnHand(Hand):
 
 @pytest.fixture
 def world(monkeypatch):
-    world = World([OwnHand("right", moving_hand)])
-    monkeypatch.setattr(load, "load_predictor", lambda *options: world)
-    monkeypatch.setattr(load, "load_detector", lambda *options: world.detector)
-    return world
+    return World([OwnHand("right", moving_hand)]).loaded(monkeypatch)
 
 
 @pytest.fixture
@@ -64,7 +61,7 @@ def run(*arguments):
 def test_pictures_of_a_hand_give_its_bones(pictures, tmp_path, capsys):
     hand = tmp_path / "hand.json"
     length = length_of(own_hand())
-    assert run("--images", pictures, "--camera", "--hand-length", length, "--output", hand) == 0
+    assert run("--images", pictures, "--fov", FOV_DEG, "--hand-length", length, "--output", hand) == 0
     found, scale = load.load_hand(hand)
     assert scale == "calibrated"
     np.testing.assert_allclose(found.bone_lengths_mm, own_hand().bone_lengths_mm, rtol=0.005)
@@ -94,7 +91,7 @@ def test_a_webcam_is_watched_until_the_hand_was_seen_long_enough(world, tmp_path
 
     monkeypatch.setattr(webcam, "WebcamSource", Frames)
     hand = tmp_path / "hand.json"
-    assert run("--webcam", "--viewer", "none", "--camera", "--hand-length", 190, "--output", hand) == 0
+    assert run("--webcam", "--viewer", "none", "--fov", FOV_DEG, "--hand-length", 190, "--output", hand) == 0
     assert json.loads(hand.read_text())["looks"] == 150
     assert length_of(load.load_hand(hand)[0]) == pytest.approx(190, abs=0.05)
 
@@ -103,7 +100,7 @@ def test_without_a_hand_nothing_is_written_and_an_older_hand_stays(world, pictur
     world.hands.clear()
     hand = tmp_path / "hand.json"
     hand.write_text('{"scale_mm": 90}')
-    assert run("--images", pictures, "--camera", "--hand-length", 190, "--output", hand) == 1
+    assert run("--images", pictures, "--fov", FOV_DEG, "--hand-length", 190, "--output", hand) == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
         "tracker: a hand was seen in 0 pictures, 5 are needed: hold it open to the camera"
     )

@@ -11,7 +11,7 @@ import pytest
 from tracker_fakes import CAMERA, Hand, World, moving_hand
 
 from handpose.images import read_image
-from tracker import cli, load
+from tracker import cli
 from tracker.track_file import read_tracks
 
 COUNT = 20
@@ -36,10 +36,7 @@ class VideoWorld(World):
 
 @pytest.fixture
 def world(monkeypatch):
-    world = VideoWorld([Hand("right", moving_hand)])
-    monkeypatch.setattr(load, "load_predictor", lambda *options: world)
-    monkeypatch.setattr(load, "load_detector", lambda *options: world.detector)
-    return world
+    return VideoWorld([Hand("right", moving_hand)]).loaded(monkeypatch)
 
 
 @pytest.fixture

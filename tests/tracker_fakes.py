@@ -10,6 +10,7 @@ from handpose.camera import Camera
 from handpose.kinematics import forward_kinematics
 from handpose.prediction import Prediction
 from handpose.skeleton import M0, WRIST, Side, Skeleton
+from tracker import load
 from tracker.detector import Detection
 
 CAMERA = Camera(600.0, 600.0, 319.5, 239.5, (640, 480))
@@ -54,6 +55,12 @@ class World:
     input_size: int = 128
     detections: list[int] = field(default_factory=list)
     crops_fed: list[tuple[int, int]] = field(default_factory=list)
+
+    def loaded(self, monkeypatch):
+        """Be what the commands load in place of the networks."""
+        monkeypatch.setattr(load, "load_predictor", lambda *options: self)
+        monkeypatch.setattr(load, "load_detector", lambda *options: self.detector)
+        return self
 
     def frame(self, index: int) -> np.ndarray:
         image = np.zeros((self.size_px[1], self.size_px[0], 3), np.uint8)
