@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from handpose.atomic import atomic_write
 from handpose.errors import HandposeError
 
 
@@ -24,3 +26,11 @@ def prepare_outputs(command: str, paths: Iterable[Path]) -> None:
             print(f"{command}: {path} exists and is replaced", file=sys.stderr)
         else:
             path.unlink()
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write a file that is whole or not there. Raises HandposeError where it cannot be written."""
+    try:
+        atomic_write(path, (json.dumps(content) + "\n").encode())
+    except OSError as error:
+        raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error

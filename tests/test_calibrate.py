@@ -15,7 +15,7 @@ from handpose.kinematics import forward_kinematics
 from handpose.prediction import Prediction
 from handpose.skeleton import Skeleton
 from tracker import cli, load, sources, webcam
-from tracker.calibrate import hand_of_length, proportions
+from tracker.calibrate import FingerMeter, proportions
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
 from measured_hands import clip_of, errors_mm
@@ -35,14 +35,25 @@ def length_of(hand):
     return float(hand.bone_lengths_mm[9:13].sum())
 
 
+def usual_proportions():
+    usual = Skeleton.default("left")
+    return usual.bone_lengths_mm[1:].reshape(5, 4).sum(1) / length_of(usual)
+
+
+def shown(index, bend=0.05, x_mm=0.0):
+    """A hand that moves and is bent by `bend` [rad] at each joint."""
+    return np.r_[moving_hand(index, x_mm)[:6], np.tile([0, bend, bend, bend], 5)]
+
+
 class OwnHand(Hand):
     def joints_mm(self, index):
-        return forward_kinematics(own_hand(self.side), self.pose(index))
+        vector = self.pose(index)
+        return None if vector is None else forward_kinematics(own_hand(self.side), vector)
 
 
 @pytest.fixture
 def world(monkeypatch):
-    return World([OwnHand("right", moving_hand)]).loaded(monkeypatch)
+    return World([OwnHand("right", shown)]).loaded(monkeypatch)
 
 
 @pytest.fixture
@@ -69,11 +80,13 @@ def test_pictures_of_a_hand_give_its_bones(pictures, tmp_path, capsys):
     assert "by 8 looks" in said
 
 
-def test_a_webcam_is_watched_until_the_hand_was_seen_long_enough(world, tmp_path, monkeypatch):
+@pytest.fixture
+def endless_webcam(world, monkeypatch):
     class Frames:
-        """Frames without an end."""
+        """Frames without an end, or until Ctrl-C is pressed."""
 
         label, fps, size_px, count, note = "webcam 0", FPS, CAMERA.size_px, 0, ""
+        pressed_at = None
 
         def __init__(self, number):
             self.given = 0
@@ -85,15 +98,28 @@ def test_a_webcam_is_watched_until_the_hand_was_seen_long_enough(world, tmp_path
             pass
 
         def __iter__(self):
-            while True:
+            while self.given != self.pressed_at:
                 yield sources.Frame(world.frame(self.given), self.given, self.given / FPS)
                 self.given += 1
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(webcam, "WebcamSource", Frames)
+    return Frames
+
+
+def test_a_webcam_is_watched_until_the_hand_was_seen_long_enough(endless_webcam, tmp_path):
     hand = tmp_path / "hand.json"
     assert run("--webcam", "--viewer", "none", "--fov", FOV_DEG, "--hand-length", 190, "--output", hand) == 0
     assert json.loads(hand.read_text())["looks"] == 150
     assert length_of(load.load_hand(hand)[0]) == pytest.approx(190, abs=0.05)
+
+
+def test_who_stops_it_keeps_the_hand_there_was(endless_webcam, tmp_path, capsys):
+    endless_webcam.pressed_at, hand = 40, tmp_path / "hand.json"
+    hand.write_text('{"scale_mm": 90}')
+    assert run("--webcam", "--viewer", "none", "--fov", FOV_DEG, "--hand-length", 190, "--output", hand) == 0
+    assert hand.read_text() == '{"scale_mm": 90}'
+    assert "hand.json was not written" in capsys.readouterr().err
 
 
 def test_without_a_hand_nothing_is_written_and_an_older_hand_stays(world, pictures, tmp_path, capsys):
@@ -102,9 +128,17 @@ def test_without_a_hand_nothing_is_written_and_an_older_hand_stays(world, pictur
     hand.write_text('{"scale_mm": 90}')
     assert run("--images", pictures, "--fov", FOV_DEG, "--hand-length", 190, "--output", hand) == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "tracker: a hand was seen in 0 pictures, 5 are needed: hold it open to the camera"
+        "tracker: the open hand was seen in 0 pictures, 5 are needed: hold it, palm or back, to the camera"
     )
     assert hand.read_text() == '{"scale_mm": 90}'
+
+
+def test_the_camera_s_file_is_not_written_over(world, pictures, tmp_path, capsys):
+    camera = tmp_path / "camera.json"
+    camera.write_text(json.dumps(CAMERA.to_dict()))
+    assert run("--images", pictures, "--camera", camera, "--hand-length", 190, "--output", camera) == 1
+    assert "cannot be the camera and be written" in capsys.readouterr().err
+    assert json.loads(camera.read_text()) == CAMERA.to_dict()
 
 
 def test_a_folder_that_is_not_there_is_told_before_the_work(world, pictures, tmp_path, capsys):
@@ -124,47 +158,46 @@ def test_wrong_usage(options):
     assert stopped.value.code == 2
 
 
-def looks(count, skeleton, bend=0.0, confidence=0.9, noise=0.0):
-    """What RegNet says of a hand whose fingers are bent by `bend` [rad]."""
-    rng = np.random.default_rng(5)
-    joints = forward_kinematics(skeleton, np.r_[np.zeros(6), np.tile([0, bend, bend, bend], 5)])
-    rel = (joints - joints[9]) / np.linalg.norm(joints[9])
-    return [
-        Prediction(
-            np.zeros((21, 2)), np.ones(21), rel + noise * rng.normal(size=(21, 3)), np.full(21, confidence), 1, 0.5
-        )
-        for _ in range(count)
+def seen_by_a_meter(world, count):
+    meter = FingerMeter(CAMERA, predictor=world, detector=world.detector)
+    for index in range(count):
+        meter(world.frame(index), index / FPS)
+    return meter.looks
+
+
+def test_only_looks_at_the_open_hand_are_kept(world):
+    world.hands = [OwnHand("left", lambda index: shown(index, 0.05 if 20 <= index < 30 else 1.0))]
+    assert len(seen_by_a_meter(world, 60)) == 10
+
+
+def test_looks_with_an_unsure_finger_are_left_out(world):
+    class Unsure(World):
+        def _seen(self, index, crop):
+            prediction = super()._seen(index, crop)
+            confidence = prediction.confidence.copy()
+            confidence[17:] = 0.95 if index < 5 else 0.3
+            return replace(prediction, confidence=confidence)
+
+    assert len(seen_by_a_meter(Unsure(world.hands), 12)) == 5
+
+
+def test_of_two_hands_the_one_seen_longer_counts(world):
+    """Another person's hand comes first: none of it is mixed in."""
+    world.hands = [
+        Hand("left", lambda index: shown(index) if index < 12 else None),
+        OwnHand("right", lambda index: shown(index, x_mm=-100) if index >= 130 else None),
     ]
-
-
-def test_bent_fingers_and_unsure_ones_do_not_count():
-    seen = looks(20, own_hand(), noise=0.003)
-    wanted = proportions(seen)
-    shortened = [
-        replace(look, joints_rel=0.6 * look.joints_rel) for look in looks(15, Skeleton.default("left"), bend=1.2)
-    ]
-    unsure = looks(50, Skeleton.default("left"), confidence=0.3)
-    np.testing.assert_allclose(proportions(seen + shortened + unsure), wanted, rtol=0.01)
-    np.testing.assert_allclose(
-        hand_of_length(wanted, 200).bone_lengths_mm,
-        own_hand(times=200 / length_of(own_hand(times=1))).bone_lengths_mm,
-        rtol=0.01,
-    )
-
-
-def test_a_finger_that_is_never_sure_is_named():
-    hidden = np.full(21, 0.9)
-    hidden[17:] = 0.1
-    with pytest.raises(HandposeError, match="the little finger was seen surely in 0 pictures, 5 are needed"):
-        proportions([replace(look, confidence=hidden) for look in looks(10, own_hand())])
+    looks = seen_by_a_meter(world, 160)
+    assert 20 < len(looks) <= 30
+    np.testing.assert_allclose(proportions(looks), FINGERS * usual_proportions(), rtol=0.005)
 
 
 def test_what_is_no_hand_is_refused():
-    broken = looks(10, own_hand())
-    for look in broken:
-        look.joints_rel[17:] = look.joints_rel[0]
+    joints = forward_kinematics(Skeleton.default("left"), np.zeros(26))
+    joints[17:] = joints[0] + 0.5 * (joints[17:] - joints[0])
+    look = Prediction(np.zeros((21, 2)), np.ones(21), joints / 94.7, np.ones(21), 1, 0.5)
     with pytest.raises(HandposeError, match="no hand's"):
-        proportions(broken)
+        proportions([look] * 10)
 
 
 def test_a_measured_hand_is_tracked_nearer_to_the_truth():

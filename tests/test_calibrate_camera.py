@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from handpose.camera import Camera
+from handpose.errors import HandposeError
 from handpose.images import read_image, write_image
 from handpose.rotation import exp_so3
 
@@ -59,6 +60,25 @@ def test_the_camera_of_pictures_is_found_again(tmp_path, capsys):
     assert "0.05 px off" in said
 
 
+def test_a_mirrored_feed_is_turned_back_first(tmp_path):
+    views, out = folder_of(tmp_path / "views", 12, 0.5), tmp_path / "camera.json"
+    assert run("--images", views, "--board", "7x5", "--output", out, "--mirrored") == 0
+    assert Camera.from_file(out).cx == pytest.approx(639 - TRUE.cx, abs=4)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 6, 10, 13])  # noise passes for tilt in the last three
+def test_boards_that_all_face_the_camera_are_refused_however_noisy(seed):
+    rng = np.random.default_rng(seed)
+    grid = np.stack(np.meshgrid(np.arange(7.0), np.arange(5.0)), -1).reshape(-1, 2) - (3, 2)
+    noise = 0.1 * (seed > 0)  # none: nothing to solve for
+    corners = [
+        rng.uniform(35, 60) * grid + (320, 240) + rng.uniform(-60, 60, 2) + rng.normal(0, noise, grid.shape)
+        for _ in range(10)
+    ]
+    with pytest.raises(HandposeError, match="tilt the board"):
+        calibrate_camera.calibrate(corners, BOARD, (640, 480))
+
+
 def test_a_video_gives_two_views_a_second(tmp_path, capsys):
     path, rng = tmp_path / "board.mp4", np.random.default_rng(1)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 4, TRUE.size_px)
@@ -98,7 +118,7 @@ def test_the_printed_board_is_the_one_looked_for(tmp_path):
     assert len(corners) == 54
 
 
-@pytest.mark.parametrize("options", [(), ("--images", "a", "--video", "b"), ("--images", "a", "--board", "9"), ("--images", "a", "--board", "2x6")])  # fmt: skip
+@pytest.mark.parametrize("options", [(), ("--images", "a", "--video", "b"), ("--images", "a", "--board", "9"), ("--images", "a", "--board", "2x6"), ("--video", "a.mp4", "--output", "a.mp4")])  # fmt: skip
 def test_wrong_usage(options):
     with pytest.raises(SystemExit) as stopped:
         run(*options)

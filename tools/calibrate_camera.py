@@ -11,26 +11,24 @@ as OpenCV does it.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from handpose.atomic import atomic_write
 from handpose.camera import Camera
 from handpose.errors import HandposeError
 from handpose.images import write_image
-from handpose.outputs import prepare_outputs
+from handpose.outputs import prepare_outputs, write_json
 from tracker.sources import ImageSource, Source, VideoSource
 from tracker.webcam import WebcamSource
 
 _APART_S = 0.5  # between views of a video
 _LEAST, _MOST = 8, 40  # views
-_TILTED_DEG = (
-    25.0  # between two of the views: boards that all face the camera alike do not tell a long lens from a distant board
-)
+# Boards that all face the camera alike do not tell a long lens from a distant board.
+_TILTED_DEG = 25.0  # between two of the views, at least
+_NARROWEST_DEG = 5.0  # field of view: their noise passes for tilt where the lens may be as long as it likes
 _SQUARE_PX = 100  # of the board to print
 
 
@@ -43,23 +41,32 @@ def main(arguments: list[str] | None = None) -> int:
     task.add_argument("--video", type=Path, metavar="FILE")
     task.add_argument("--images", type=Path, metavar="DIR")
     parser.add_argument("--board", type=_board, default=(9, 6), metavar="9x6", help="inner corners across and down")
-    parser.add_argument("--output", type=Path, default=Path("camera.json"), metavar="FILE")
+    parser.add_argument("--output", type=_json_path, default=Path("camera.json"), metavar="FILE.json")
+    parser.add_argument(
+        "--mirrored", action="store_true", help="the feed is a selfie mirror, as for tracker --mirrored"
+    )
     args = parser.parse_args(arguments)
     try:
         if args.board_file:
             prepare_outputs("calibrate_camera", [args.board_file])
             write_image(args.board_file, draw_board(args.board))
-            return 0
-        prepare_outputs("calibrate_camera", [args.output])
-        corners, size_px = find_corners(_source(args), args.board)
-        camera, error_px = calibrate(corners, args.board, size_px)
-        atomic_write(args.output, (json.dumps(camera.to_dict()) + "\n").encode())
+        else:
+            print(_calibrated(args))
     except HandposeError as error:
         print(f"calibrate_camera: {error}", file=sys.stderr)
         return 1
-    fov = np.degrees(2 * np.arctan(size_px[0] / 2 / camera.fx))
-    print(f"{args.output}: {fov:.1f} degrees across, {error_px:.2f} px off in {len(corners)} views")
+    except KeyboardInterrupt:
+        print("calibrate_camera: stopped", file=sys.stderr)
     return 0
+
+
+def _calibrated(args: argparse.Namespace) -> str:
+    """Find the camera and write it; returns what it is like, in a line."""
+    prepare_outputs("calibrate_camera", [args.output])
+    corners, size_px = find_corners(_source(args), args.board, args.mirrored)
+    camera, error_px = calibrate(corners, args.board, size_px)
+    write_json(args.output, camera.to_dict())
+    return f"{args.output}: {_fov_deg(size_px, camera.fx):.1f} degrees across, {error_px:.2f} px off in {len(corners)} views"
 
 
 def draw_board(board: tuple[int, int]) -> np.ndarray:
@@ -70,7 +77,9 @@ def draw_board(board: tuple[int, int]) -> np.ndarray:
     return np.repeat(drawn[..., None], 3, axis=-1)
 
 
-def find_corners(source: Source, board: tuple[int, int]) -> tuple[list[np.ndarray], tuple[int, int]]:
+def find_corners(
+    source: Source, board: tuple[int, int], mirrored: bool = False
+) -> tuple[list[np.ndarray], tuple[int, int]]:
     """Find the board's corners (across * down, 2) [px] in views half a second apart, and the size of the frames.
 
     Ctrl-C ends the looking. Raises HandposeError where frames differ in size or too few show the board.
@@ -89,7 +98,8 @@ def find_corners(source: Source, board: tuple[int, int]) -> tuple[list[np.ndarra
                         f"{frame.name}: {_words(size)} px, the others have {_words(size_px)}: one camera's pictures are wanted"
                     )
                 size_px = size
-                seen, corners = cv2.findChessboardCornersSB(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), board)
+                image = cv2.flip(frame.image, 1) if mirrored else frame.image
+                seen, corners = cv2.findChessboardCornersSB(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), board)
                 if seen:
                     found.append(corners.reshape(-1, 2))
                     last_s = frame.time_s if frame.time_s is not None else last_s
@@ -113,14 +123,23 @@ def calibrate(corners: list[np.ndarray], board: tuple[int, int], size_px: tuple[
     grid = np.zeros((board[0] * board[1], 3), np.float32)
     grid[:, :2] = np.stack(np.meshgrid(np.arange(board[0]), np.arange(board[1])), -1).reshape(-1, 2)
     views = [view.astype(np.float32) for view in corners]
-    error_px, matrix, distortion, turns, _ = cv2.calibrateCamera(
-        [grid] * len(views), views, size_px, np.eye(3), np.zeros(5), flags=cv2.CALIB_FIX_K3
-    )
-    normals = np.array([cv2.Rodrigues(turn)[0][:, 2] for turn in turns])
-    if np.degrees(np.arccos(np.clip(normals @ normals.T, -1, 1))).max() < _TILTED_DEG:
+    try:
+        error_px, matrix, distortion, turns, _ = cv2.calibrateCamera(
+            [grid] * len(views), views, size_px, np.eye(3), np.zeros(5), flags=cv2.CALIB_FIX_K3
+        )
+        normals = np.array([cv2.Rodrigues(turn)[0][:, 2] for turn in turns])
+        tilt = np.degrees(np.arccos(np.clip(normals @ normals.T, -1, 1))).max()
+        sure = tilt >= _TILTED_DEG and _fov_deg(size_px, matrix[0, 0]) >= _NARROWEST_DEG
+    except cv2.error:  # nothing to solve for
+        sure = False
+    if not sure:
         raise HandposeError("these views leave the focal length open: tilt the board, to either side and up and down")
     values = {"fx": matrix[0, 0], "fy": matrix[1, 1], "cx": matrix[0, 2], "cy": matrix[1, 2], "size_px": size_px}
     return Camera.from_dict(values | {"distortion": distortion.ravel()[:4].tolist()}), float(error_px)
+
+
+def _fov_deg(size_px: tuple[int, int], focal_px: float) -> float:
+    return float(np.degrees(2 * np.arctan(size_px[0] / 2 / focal_px)))
 
 
 def _words(size: tuple[int, int]) -> str:
@@ -131,6 +150,12 @@ def _source(args: argparse.Namespace) -> Source:
     if args.webcam is not None:
         return WebcamSource(args.webcam)
     return VideoSource(args.video) if args.video else ImageSource(args.images)
+
+
+def _json_path(text: str) -> Path:
+    if not text.endswith(".json"):
+        raise argparse.ArgumentTypeError(f"{text}: a camera is kept as a .json")
+    return Path(text)
 
 
 def _board(text: str) -> tuple[int, int]:

@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, nargs="+", required=True, metavar="SET")
     parser.add_argument("--empty", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--false-share", type=float, nargs="+", default=[0.04])
+    parser.add_argument("--false-share", type=_share, nargs="+", default=[0.04])
     parser.add_argument("--n", type=int, default=40, help="pictures of each set, and every empty one")
     args = parser.parse_args()
     look = _Looker()
@@ -50,6 +50,12 @@ def main() -> None:
         print(f"a hand in {share:.1%} of {len(empty)} empty pictures; found in {found:.3f} of {len(hands)} photographs")
     reached = np.mean([any(one[3] for one in found) for found in hands])
     print(f"(the detector offers the hand in {reached:.3f})")
+
+
+def _share(text: str) -> float:
+    if not 0 <= float(text) < 1:
+        raise argparse.ArgumentTypeError("a share is at least 0 and less than 1")
+    return float(text)
 
 
 def weigh(hands: list[list[Candidate]], empty: list[list[Candidate]], false_share: float) -> tuple[np.ndarray, float]:

@@ -1,45 +1,51 @@
 """`tracker calibrate`: the user's hand, from its length by a ruler and its fingers' proportions as RegNet sees them.
 
-A single picture does not tell a large hand far away from a small one nearby, so the length has to be measured. The proportions come
-from many looks: of each finger the straighter half of those in which it is sure, for a bent finger hides its length.
+A single picture does not tell a large hand far away from a small one nearby, so the length has to be measured. The proportions are
+the median of many looks at the open hand, for a bent finger hides its length.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from handpose.atomic import atomic_write
 from handpose.camera import Camera
 from handpose.crop import Crop
 from handpose.errors import HandposeError
+from handpose.outputs import write_json
 from handpose.prediction import Prediction
 from handpose.skeleton import BONES, FINGERS, N_JOINTS, Side, Skeleton
 from tracker.hand import State, TrackedHand
+from tracker.load import averaging
 from tracker.pipeline import HandTracker
 from tracker.recognise import Predictor
 
-_ENOUGH = 150  # looks at a hand before a webcam: five seconds
-_LEAST = 5  # looks in which a finger has to be sure
-_SURE = 0.5  # mean confidence of its joints
+_ENOUGH = 150  # looks at an open hand before a webcam: five seconds
+_LEAST = 5
+_SURE = 0.5  # mean confidence of a finger's joints
+_STRAIGHT = 0.9  # from knuckle to tip, in lengths of the bones between; a thumb is never that straight
 _USUAL = (0.75, 1.33)  # times the usual length of a finger beside the middle one: further off, it was not seen well
 _MIDDLE = FINGERS.index("middle")
 
 
 class FingerMeter(HandTracker):
-    """A tracker of one hand that keeps what RegNet saw of it: joints_rel (n, 21, 3) and confidence (n, 21) of `looks`."""
+    """A tracker of one hand that keeps what RegNet said of it wherever it was open."""
 
     def __init__(self, camera: Camera | None = None, **options):
         super().__init__(camera, hands=1, **options)
-        self.predictor = self._said = _Remembering(self.predictor)
-        self.looks: list[Prediction] = []
+        self.predictor = self._said = _Remembering(self.predictor, [])
+        self._looks: dict[int, list[Prediction]] = {}
+
+    @property
+    def looks(self) -> list[Prediction]:
+        """The looks at the hand that was seen open most often: another's, who came before or after, are left out."""
+        return max(self._looks.values(), key=len, default=[])
 
     @property
     def enough(self) -> bool:
-        """Whether a webcam has seen the hand long enough."""
+        """Whether a webcam has seen the open hand long enough."""
         return len(self.looks) >= _ENOUGH
 
     def __call__(self, frame_rgb: np.ndarray, time_s: float) -> list[TrackedHand]:
@@ -50,25 +56,29 @@ class FingerMeter(HandTracker):
         """Find the hand of a picture, as HandTracker does, and keep the look at it."""
         return self._kept(super().picture(image_rgb))
 
+    def _careful(self) -> Predictor:
+        return _Remembering(averaging(self._said.predictor), self._said.answers)
+
     def _kept(self, hands: list[TrackedHand]) -> list[TrackedHand]:
         for hand in hands:
-            said = [one for one, side in self._said if side == hand.side and np.isfinite(one.joints_rel).all()]
+            said = [one for one, side in self._said.answers if side == hand.side]
             if said and hand.state is State.TRACKED:
-                self.looks.append(min(said, key=lambda one: float(np.linalg.norm(one.joints_px - hand.joints_px))))
-        self._said.clear()
+                look = min(said, key=lambda one: float(np.linalg.norm(one.joints_px - hand.joints_px)))
+                if _is_open(look):
+                    self._looks.setdefault(hand.id, []).append(look)
+        self._said.answers.clear()
         return hands
 
 
-class _Remembering(list[tuple[Prediction, Side]]):
-    """A RegNet whose answers, and for which side each was asked, are kept until cleared."""
+class _Remembering:
+    """A RegNet whose answers, and for which side each was asked, are added to a list."""
 
-    def __init__(self, predictor: Predictor):
-        super().__init__()
-        self._predictor, self.input_size = predictor, predictor.input_size
+    def __init__(self, predictor: Predictor, answers: list[tuple[Prediction, Side]]):
+        self.predictor, self.answers, self.input_size = predictor, answers, predictor.input_size
 
     def __call__(self, image: np.ndarray, crops: Sequence[Crop], sides: Sequence[Side]) -> list[Prediction]:
-        answers = self._predictor(image, crops, sides)
-        self += zip(answers, sides, strict=True)
+        answers = self.predictor(image, crops, sides)
+        self.answers.extend(zip(answers, sides, strict=True))
         return answers
 
 
@@ -79,48 +89,26 @@ def write_hand(path: Path, meter: FingerMeter, length_mm: float) -> str:
     """
     hand = hand_of_length(proportions(meter.looks), length_mm)
     lengths = [round(float(length), 2) for length in hand.bone_lengths_mm]
-    content = {"bone_lengths_mm": lengths, "hand_length_mm": length_mm, "looks": len(meter.looks)}
-    try:
-        atomic_write(path, (json.dumps(content) + "\n").encode())
-    except OSError as error:
-        raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error
+    write_json(path, {"bone_lengths_mm": lengths, "hand_length_mm": length_mm, "looks": len(meter.looks)})
     fingers = zip(FINGERS, _finger_lengths(hand.bone_lengths_mm), strict=True)
     words = ", ".join(f"{finger} {length:.0f}" for finger, length in fingers)
     return f"tracker: {path}: from the wrist to the tips {words} mm, by {len(meter.looks)} looks"
 
 
 def proportions(looks: Sequence[Prediction]) -> np.ndarray:
-    """Tell each finger's length, from the wrist to its tip, beside the middle one's, (5,).
+    """Tell each finger's length, from the wrist to its tip, beside the middle one's, (5,), from looks at the open hand.
 
-    Raises HandposeError where fingers are seen surely in too few looks, or are no hand's.
+    Raises HandposeError where these are too few, or their fingers no hand's.
     """
     if len(looks) < _LEAST:
         raise HandposeError(
-            f"a hand was seen in {len(looks)} pictures, {_LEAST} are needed: hold it open to the camera"
+            f"the open hand was seen in {len(looks)} pictures, {_LEAST} are needed: hold it, palm or back, to the camera"
         )
-    joints = np.array([look.joints_rel for look in looks], float)
-    sure = np.array([look.confidence for look in looks])[:, 1:].reshape(-1, 5, 4).mean(-1)
-    bones = np.zeros(joints.shape[:2])
-    for parent, child in BONES:
-        bones[:, child] = np.linalg.norm(joints[:, child] - joints[:, parent], axis=-1)
-    lengths = _finger_lengths(bones)
-    beside_middle = lengths / np.maximum(lengths[:, _MIDDLE, None], 1e-6)
-    knuckles, tips = joints[:, 1::4], joints[:, 4::4]
-    straightness = np.linalg.norm(tips - knuckles, axis=-1) / np.maximum(lengths, 1e-6)
-    found = np.ones(5)
-    for number, finger in enumerate(FINGERS):
-        seen = np.minimum(sure[:, number], sure[:, _MIDDLE]) > _SURE
-        if seen.sum() < _LEAST:
-            raise HandposeError(
-                f"the {finger} finger was seen surely in {seen.sum()} pictures, {_LEAST} are needed: hold the hand open"
-            )
-        straight = straightness[seen, number] >= np.median(straightness[seen, number])
-        found[number] = np.median(beside_middle[seen, number][straight])
-    usual = _usual_proportions()
-    if not ((_USUAL[0] < found / usual) & (found / usual < _USUAL[1])).all():
-        raise HandposeError(
-            "the fingers' lengths are no hand's: show it nearer, open, and its palm or back to the camera"
-        )
+    lengths = _finger_lengths(np.array([_bones(look) for look in looks]))
+    found = np.median(lengths / lengths[:, _MIDDLE, None], axis=0)
+    usual = found / _usual_proportions()
+    if not ((_USUAL[0] < usual) & (usual < _USUAL[1])).all():
+        raise HandposeError("the fingers' lengths are no hand's: show it nearer, and its palm or back to the camera")
     return found
 
 
@@ -131,6 +119,22 @@ def hand_of_length(beside_middle: np.ndarray, length_mm: float) -> Skeleton:
     lengths = usual.copy()
     lengths[1:] *= np.repeat(times, 4)
     return Skeleton.default("left").with_bone_lengths(lengths)
+
+
+def _is_open(look: Prediction) -> bool:
+    """Say whether all fingers are sure, and all but the thumb straight; what is not a number is not."""
+    bones = _bones(look)
+    phalanges = _finger_lengths(bones) - bones[1::4]
+    straight = np.linalg.norm(look.joints_rel[4::4] - look.joints_rel[1::4], axis=-1) > _STRAIGHT * phalanges
+    return bool(straight[1:].all() and (look.confidence[1:].reshape(5, 4).mean(-1) > _SURE).all())
+
+
+def _bones(look: Prediction) -> np.ndarray:
+    """Give the length of the bone that ends in each joint, (21,) [|W-M0|]; 0 for the wrist."""
+    lengths = np.zeros(N_JOINTS)
+    for parent, child in BONES:
+        lengths[child] = np.linalg.norm(look.joints_rel[child] - look.joints_rel[parent])
+    return lengths
 
 
 def _usual_proportions() -> np.ndarray:

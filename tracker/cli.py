@@ -68,6 +68,8 @@ def _calibrate(args: argparse.Namespace) -> int:
     from tracker.calibrate import FingerMeter, write_hand
     from tracker.session import Outputs, run_session
 
+    if args.camera is not None and args.camera.resolve() == args.output.resolve():
+        raise HandposeError(f"{args.output}: cannot be the camera and be written at once")
     source = _source(args)
     prepare_outputs("tracker", [args.output])
     camera, _ = _camera(args)
@@ -75,7 +77,10 @@ def _calibrate(args: argparse.Namespace) -> int:
     enough = (lambda: meter.enough) if args.webcam is not None else None
     summary = run_session(source, meter, Outputs(window=_window(args)), enough=enough)
     _close(source, summary)
-    print(write_hand(args.output, meter, args.hand_length))
+    if summary.stopped:
+        print(f"tracker: {args.output} was not written", file=sys.stderr)
+    else:
+        print(write_hand(args.output, meter, args.hand_length))
     return 0
 
 
