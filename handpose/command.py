@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import ModuleType
 
 from handpose.errors import HandposeError
@@ -33,8 +34,13 @@ def run_command(
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     args = parser.parse_args(arguments)
+    return exit_code(name, partial(args.run, args))
+
+
+def exit_code(name: str, work: Callable[[], object]) -> int:
+    """Do a command's work; give 0 when it is done or closed by the user, and 1 for an error, told in one line."""
     try:
-        args.run(args)
+        work()
     except HandposeError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from handpose.camera import Camera
+from handpose.command import exit_code
 from handpose.errors import HandposeError
 from handpose.images import write_image
 from handpose.outputs import prepare_outputs, write_json
@@ -46,27 +48,21 @@ def main(arguments: list[str] | None = None) -> int:
         "--mirrored", action="store_true", help="the feed is a selfie mirror, as for tracker --mirrored"
     )
     args = parser.parse_args(arguments)
-    try:
-        if args.board_file:
-            prepare_outputs("calibrate_camera", [args.board_file])
-            write_image(args.board_file, draw_board(args.board))
-        else:
-            print(_calibrated(args))
-    except HandposeError as error:
-        print(f"calibrate_camera: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("calibrate_camera: stopped", file=sys.stderr)
-    return 0
+    return exit_code("calibrate_camera", partial(_print_board if args.board_file else _calibrate, args))
 
 
-def _calibrated(args: argparse.Namespace) -> str:
-    """Find the camera and write it; returns what it is like, in a line."""
+def _print_board(args: argparse.Namespace) -> None:
+    prepare_outputs("calibrate_camera", [args.board_file])
+    write_image(args.board_file, draw_board(args.board))
+
+
+def _calibrate(args: argparse.Namespace) -> None:
     prepare_outputs("calibrate_camera", [args.output])
     corners, size_px = find_corners(_source(args), args.board, args.mirrored)
     camera, error_px = calibrate(corners, args.board, size_px)
     write_json(args.output, camera.to_dict())
-    return f"{args.output}: {_fov_deg(size_px, camera.fx):.1f} degrees across, {error_px:.2f} px off in {len(corners)} views"
+    fov_deg = _fov_deg(size_px, camera.fx)
+    print(f"{args.output}: {fov_deg:.1f} degrees across, {error_px:.2f} px off in {len(corners)} views")
 
 
 def draw_board(board: tuple[int, int]) -> np.ndarray:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from handpose.command import what_to_install
+from handpose.command import exit_code
 from handpose.errors import HandposeError
 from tracker.options import parse_calibrate, parse_track
 
@@ -15,23 +16,14 @@ from tracker.options import parse_calibrate, parse_track
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit code: 0 done or closed by the user, 1 an error told in one line, 2 wrong usage."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        if arguments[:1] == ["train-detector"]:
-            return _train_detector(arguments[1:])
-        if arguments[:1] == ["calibrate"]:
-            return _calibrate(parse_calibrate(arguments[1:]))
-        return _track(parse_track(arguments))
-    except HandposeError as error:
-        print(f"tracker: {error}", file=sys.stderr)
-    except ImportError as error:
-        print(f"tracker: {what_to_install(error)}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("tracker: stopped", file=sys.stderr)
-        return 0
-    return 1
+    if arguments[:1] == ["train-detector"]:
+        return exit_code("tracker", partial(_train_detector, arguments[1:]))
+    if arguments[:1] == ["calibrate"]:
+        return exit_code("tracker", partial(_calibrate, parse_calibrate(arguments[1:])))
+    return exit_code("tracker", partial(_track, parse_track(arguments)))
 
 
-def _track(args: argparse.Namespace) -> int:
+def _track(args: argparse.Namespace) -> None:
     from handpose.outputs import prepare_outputs
     from tracker.load import load_hand
     from tracker.pipeline import HandTracker
@@ -60,10 +52,9 @@ def _track(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     _close(source, summary)
-    return 0
 
 
-def _calibrate(args: argparse.Namespace) -> int:
+def _calibrate(args: argparse.Namespace) -> None:
     from handpose.outputs import prepare_outputs
     from tracker.calibrate import FingerMeter, write_hand
     from tracker.session import Outputs, run_session
@@ -81,7 +72,6 @@ def _calibrate(args: argparse.Namespace) -> int:
         print(f"tracker: {args.output} was not written", file=sys.stderr)
     else:
         print(write_hand(args.output, meter, args.hand_length))
-    return 0
 
 
 def _source(args: argparse.Namespace):
@@ -140,10 +130,9 @@ def _close(source, summary) -> None:
         print(f"tracker: {source.note}", file=sys.stderr)
 
 
-def _train_detector(arguments: list[str]) -> int:
+def _train_detector(arguments: list[str]) -> None:
     from tracker import train_detector
 
     parser = argparse.ArgumentParser("tracker train-detector", description=train_detector.__doc__)
     train_detector.add_arguments(parser)
     train_detector.run(parser.parse_args(arguments))
-    return 0
