@@ -96,6 +96,11 @@ class Skeleton:
         return np.linalg.norm(self.offsets_mm, axis=-1)
 
     @property
+    def finger_lengths_mm(self) -> np.ndarray:
+        """Length of each finger from the wrist to its tip, (5,) [mm]."""
+        return self.bone_lengths_mm[1:].reshape(5, 4).sum(axis=1)
+
+    @property
     def scale_mm(self) -> float:
         """Distance |W-M0| [mm]."""
         return float(self.bone_lengths_mm[M0])

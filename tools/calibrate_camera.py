@@ -23,8 +23,8 @@ from handpose.command import exit_code
 from handpose.errors import HandposeError
 from handpose.images import write_image
 from handpose.outputs import prepare_outputs, write_json
-from tracker.sources import ImageSource, Source, VideoSource
-from tracker.webcam import WebcamSource
+from tracker.options import add_sources, open_source, path_ending
+from tracker.sources import Source
 
 _APART_S = 0.5  # between views of a video
 _LEAST, _MOST = 8, 40  # views
@@ -37,13 +37,15 @@ _SQUARE_PX = 100  # of the board to print
 def main(arguments: list[str] | None = None) -> int:
     """Run the tool; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    task = parser.add_mutually_exclusive_group(required=True)
+    task = add_sources(parser)
     task.add_argument("--print", type=Path, metavar="FILE.png", dest="board_file", help="only draw the board")
-    task.add_argument("--webcam", nargs="?", const=0, type=int, metavar="N")
-    task.add_argument("--video", type=Path, metavar="FILE")
-    task.add_argument("--images", type=Path, metavar="DIR")
     parser.add_argument("--board", type=_board, default=(9, 6), metavar="9x6", help="inner corners across and down")
-    parser.add_argument("--output", type=_json_path, default=Path("camera.json"), metavar="FILE.json")
+    parser.add_argument(
+        "--output",
+        type=path_ending(".json", told="a camera is kept as a"),
+        default=Path("camera.json"),
+        metavar="FILE.json",
+    )
     parser.add_argument(
         "--mirrored", action="store_true", help="the feed is a selfie mirror, as for tracker --mirrored"
     )
@@ -58,7 +60,7 @@ def _print_board(args: argparse.Namespace) -> None:
 
 def _calibrate(args: argparse.Namespace) -> None:
     prepare_outputs("calibrate_camera", [args.output])
-    corners, size_px = find_corners(_source(args), args.board, args.mirrored)
+    corners, size_px = find_corners(open_source(args), args.board, args.mirrored)
     camera, error_px = calibrate(corners, args.board, size_px)
     write_json(args.output, camera.to_dict())
     fov_deg = _fov_deg(size_px, camera.fx)
@@ -140,18 +142,6 @@ def _fov_deg(size_px: tuple[int, int], focal_px: float) -> float:
 
 def _words(size: tuple[int, int]) -> str:
     return "{}x{}".format(*size)
-
-
-def _source(args: argparse.Namespace) -> Source:
-    if args.webcam is not None:
-        return WebcamSource(args.webcam)
-    return VideoSource(args.video) if args.video else ImageSource(args.images)
-
-
-def _json_path(text: str) -> Path:
-    if not text.endswith(".json"):
-        raise argparse.ArgumentTypeError(f"{text}: a camera is kept as a .json")
-    return Path(text)
 
 
 def _board(text: str) -> tuple[int, int]:

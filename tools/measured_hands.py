@@ -13,7 +13,7 @@ import numpy as np
 from make_demo import demo_look, demo_pose, demo_room
 
 from handpose.camera import Camera
-from handpose.skeleton import N_JOINTS, Skeleton
+from handpose.skeleton import FINGERS, N_JOINTS, Skeleton
 from handpose.synthesis.build_hand import build_hand
 from handpose.synthesis.render_hand import render_hand
 from tracker import HandTracker
@@ -21,7 +21,6 @@ from tracker.calibrate import FingerMeter, hand_of_length, proportions
 
 CAMERA = Camera.from_fov((480, 480), 55)
 _FPS, _SECONDS = 10, 5.0
-_MIDDLE = slice(9, 13)  # the middle finger's bones
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +81,7 @@ def errors_mm(clip: Clip) -> dict[str, float]:
 
 
 def _length(hand: Skeleton) -> float:
-    return float(hand.bone_lengths_mm[_MIDDLE].sum())
+    return float(hand.finger_lengths_mm[FINGERS.index("middle")])
 
 
 def _error(tracker: HandTracker, clip: Clip) -> float:

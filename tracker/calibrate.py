@@ -12,15 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from handpose.camera import Camera
-from handpose.crop import Crop
 from handpose.errors import HandposeError
 from handpose.outputs import write_json
 from handpose.prediction import Prediction
-from handpose.skeleton import BONES, FINGERS, N_JOINTS, Side, Skeleton
+from handpose.skeleton import BASES, FINGERS, PARENTS, TIPS, Skeleton
 from tracker.hand import State, TrackedHand
-from tracker.load import averaging
 from tracker.pipeline import HandTracker
-from tracker.recognise import Predictor
 
 _ENOUGH = 150  # looks at an open hand before a webcam: five seconds
 _LEAST = 5
@@ -35,7 +32,6 @@ class FingerMeter(HandTracker):
 
     def __init__(self, camera: Camera | None = None, **options):
         super().__init__(camera, hands=1, **options)
-        self.predictor = self._said = _Remembering(self.predictor, [])
         self._looks: dict[int, list[Prediction]] = {}
 
     @property
@@ -50,36 +46,20 @@ class FingerMeter(HandTracker):
 
     def __call__(self, frame_rgb: np.ndarray, time_s: float) -> list[TrackedHand]:
         """Track through a frame, as HandTracker does, and keep the look at its hand."""
-        return self._kept(super().__call__(frame_rgb, time_s))
+        hands = super().__call__(frame_rgb, time_s)
+        self._keep_looks()
+        return hands
 
     def picture(self, image_rgb: np.ndarray) -> list[TrackedHand]:
         """Find the hand of a picture, as HandTracker does, and keep the look at it."""
-        return self._kept(super().picture(image_rgb))
-
-    def _careful(self) -> Predictor:
-        return _Remembering(averaging(self._said.predictor), self._said.answers)
-
-    def _kept(self, hands: list[TrackedHand]) -> list[TrackedHand]:
-        for hand in hands:
-            said = [one for one, side in self._said.answers if side == hand.side]
-            if said and hand.state is State.TRACKED:
-                look = min(said, key=lambda one: float(np.linalg.norm(one.joints_px - hand.joints_px)))
-                if _is_open(look):
-                    self._looks.setdefault(hand.id, []).append(look)
-        self._said.answers.clear()
+        hands = super().picture(image_rgb)
+        self._keep_looks()
         return hands
 
-
-class _Remembering:
-    """A RegNet whose answers, and for which side each was asked, are added to a list."""
-
-    def __init__(self, predictor: Predictor, answers: list[tuple[Prediction, Side]]):
-        self.predictor, self.answers, self.input_size = predictor, answers, predictor.input_size
-
-    def __call__(self, image: np.ndarray, crops: Sequence[Crop], sides: Sequence[Side]) -> list[Prediction]:
-        answers = self.predictor(image, crops, sides)
-        self.answers.extend(zip(answers, sides, strict=True))
-        return answers
+    def _keep_looks(self) -> None:
+        for track in self._tracks:
+            if track.state is State.TRACKED and _is_open(track.seen):
+                self._looks.setdefault(track.number, []).append(track.seen)
 
 
 def write_hand(path: Path, meter: FingerMeter, length_mm: float) -> str:
@@ -90,7 +70,7 @@ def write_hand(path: Path, meter: FingerMeter, length_mm: float) -> str:
     hand = hand_of_length(proportions(meter.looks), length_mm)
     lengths = [round(float(length), 2) for length in hand.bone_lengths_mm]
     write_json(path, {"bone_lengths_mm": lengths, "hand_length_mm": length_mm, "looks": len(meter.looks)})
-    fingers = zip(FINGERS, _finger_lengths(hand.bone_lengths_mm), strict=True)
+    fingers = zip(FINGERS, hand.finger_lengths_mm, strict=True)
     words = ", ".join(f"{finger} {length:.0f}" for finger, length in fingers)
     return f"tracker: {path}: from the wrist to the tips {words} mm, by {len(meter.looks)} looks"
 
@@ -104,9 +84,10 @@ def proportions(looks: Sequence[Prediction]) -> np.ndarray:
         raise HandposeError(
             f"the open hand was seen in {len(looks)} pictures, {_LEAST} are needed: hold it, palm or back, to the camera"
         )
-    lengths = _finger_lengths(np.array([_bones(look) for look in looks]))
+    lengths = np.array([_bones(look).sum(axis=1) for look in looks])
     found = np.median(lengths / lengths[:, _MIDDLE, None], axis=0)
-    usual = found / _usual_proportions()
+    expected = Skeleton.default("left").finger_lengths_mm
+    usual = found / (expected / expected[_MIDDLE])
     if not ((_USUAL[0] < usual) & (usual < _USUAL[1])).all():
         raise HandposeError("the fingers' lengths are no hand's: show it nearer, and its palm or back to the camera")
     return found
@@ -114,34 +95,19 @@ def proportions(looks: Sequence[Prediction]) -> np.ndarray:
 
 def hand_of_length(beside_middle: np.ndarray, length_mm: float) -> Skeleton:
     """Give the left hand whose fingers have these proportions (5,) and which measures `length_mm` from the wrist to the middle tip."""
-    usual = Skeleton.default("left").bone_lengths_mm
-    times = beside_middle / _usual_proportions() * length_mm / _finger_lengths(usual)[_MIDDLE]
-    lengths = usual.copy()
-    lengths[1:] *= np.repeat(times, 4)
-    return Skeleton.default("left").with_bone_lengths(lengths)
+    usual = Skeleton.default("left")
+    times = beside_middle * length_mm / usual.finger_lengths_mm
+    return usual.with_bone_lengths(usual.bone_lengths_mm * np.r_[1, np.repeat(times, 4)])
 
 
 def _is_open(look: Prediction) -> bool:
     """Say whether all fingers are sure, and all but the thumb straight; what is not a number is not."""
-    bones = _bones(look)
-    phalanges = _finger_lengths(bones) - bones[1::4]
-    straight = np.linalg.norm(look.joints_rel[4::4] - look.joints_rel[1::4], axis=-1) > _STRAIGHT * phalanges
+    phalanges = _bones(look)[:, 1:].sum(axis=1)
+    straight = np.linalg.norm(look.joints_rel[TIPS] - look.joints_rel[BASES], axis=-1) > _STRAIGHT * phalanges
     return bool(straight[1:].all() and (look.confidence[1:].reshape(5, 4).mean(-1) > _SURE).all())
 
 
 def _bones(look: Prediction) -> np.ndarray:
-    """Give the length of the bone that ends in each joint, (21,) [|W-M0|]; 0 for the wrist."""
-    lengths = np.zeros(N_JOINTS)
-    for parent, child in BONES:
-        lengths[child] = np.linalg.norm(look.joints_rel[child] - look.joints_rel[parent])
-    return lengths
-
-
-def _usual_proportions() -> np.ndarray:
-    lengths = _finger_lengths(Skeleton.default("left").bone_lengths_mm)
-    return lengths / lengths[_MIDDLE]
-
-
-def _finger_lengths(bones: np.ndarray) -> np.ndarray:
-    """Sum bones (..., 21) from the wrist to each tip, (..., 5)."""
-    return bones[..., 1:N_JOINTS].reshape(*bones.shape[:-1], 5, 4).sum(-1)
+    """Give the lengths of each finger's bones from the wrist on, (5, 4) [|W-M0|]."""
+    ends = look.joints_rel[1:] - look.joints_rel[PARENTS[1:]]
+    return np.linalg.norm(ends, axis=-1).reshape(5, 4)

@@ -10,7 +10,7 @@ from typing import Any
 
 from handpose.command import exit_code
 from handpose.errors import HandposeError
-from tracker.options import parse_calibrate, parse_track
+from tracker.options import open_source, parse_calibrate, parse_track
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,13 +29,12 @@ def _track(args: argparse.Namespace) -> None:
     from tracker.pipeline import HandTracker
     from tracker.session import Outputs, run_session
 
-    source = _source(args)
-    tracked = args.video if args.video is not None else None
+    source = open_source(args)
     written = [*args.output, *([args.overlay] if args.overlay else [])]
     if args.overlay and args.images:
         raise HandposeError("--overlay makes a video of a video: it goes with --video, --webcam or --demo")
-    if tracked is not None and any(path.resolve() == tracked.resolve() for path in written):
-        raise HandposeError(f"{tracked}: cannot be tracked and written at once")
+    if args.video is not None and any(path.resolve() == args.video.resolve() for path in written):
+        raise HandposeError(f"{args.video}: cannot be tracked and written at once")
     prepare_outputs("tracker", written)
     hand, hand_scale = load_hand(args.hand) if args.hand else (None, "default")
     camera, origin = _camera(args)
@@ -61,7 +60,7 @@ def _calibrate(args: argparse.Namespace) -> None:
 
     if args.camera is not None and args.camera.resolve() == args.output.resolve():
         raise HandposeError(f"{args.output}: cannot be the camera and be written at once")
-    source = _source(args)
+    source = open_source(args)
     prepare_outputs("tracker", [args.output])
     camera, _ = _camera(args)
     meter = FingerMeter(camera, **_seeing(args))
@@ -72,24 +71,6 @@ def _calibrate(args: argparse.Namespace) -> None:
         print(f"tracker: {args.output} was not written", file=sys.stderr)
     else:
         print(write_hand(args.output, meter, args.hand_length))
-
-
-def _source(args: argparse.Namespace):
-    if args.webcam is not None:
-        from tracker.webcam import WebcamSource
-
-        return WebcamSource(args.webcam)
-    if args.images is not None:
-        from tracker.sources import ImageSource
-
-        return ImageSource(args.images)
-    if args.demo:
-        from tracker.demonstration import demo_clip
-
-        return demo_clip()
-    from tracker.sources import VideoSource
-
-    return VideoSource(args.video)
 
 
 def _camera(args: argparse.Namespace):

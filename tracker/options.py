@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tracker.sources import Source
 
 _SUFFIXES = (".jsonl", ".csv", ".npz")
 _HAND_LENGTHS_MM = (80, 260)
@@ -16,14 +21,17 @@ def parse_track(arguments: list[str]) -> argparse.Namespace:
         description="Track hands: 21 joints in pixels and millimetres and 26 joint parameters for each hand and frame.",
         epilog="`tracker calibrate --help` tells how to measure your hand, `tracker train-detector --help` how to train the detector.",
     )
-    source = _add_sources(parser)
+    source = add_sources(parser)
     source.add_argument("--demo", action="store_true", help="a rendered clip that comes along, whose truth is known")
     parser.add_argument(
-        "--output", type=_track_path, nargs="+", default=[], metavar="FILE",
+        "--output", type=path_ending(*_SUFFIXES, told="tracks are written as"), nargs="+", default=[], metavar="FILE",
         help=f"where the tracks go, any number of files: {', '.join(_SUFFIXES)}",
     )  # fmt: skip
     parser.add_argument(
-        "--overlay", type=_video_path, metavar="FILE.mp4", help="the video with the skeletons drawn on it"
+        "--overlay",
+        type=path_ending(".mp4", told="an overlay video is an"),
+        metavar="FILE.mp4",
+        help="the video with the skeletons drawn on it",
     )
     parser.add_argument("--hands", type=_count, default=2, metavar="N", help="at most so many hands (default 2)")
     parser.add_argument(
@@ -43,25 +51,61 @@ def parse_calibrate(arguments: list[str]) -> argparse.Namespace:
         description="Measure your hand for --hand: lay it flat and take its length with a ruler, then show it, open and its palm or back "
         "to the camera, for some seconds, alone.",
     )
-    _add_sources(parser)
+    add_sources(parser)
     parser.add_argument(
         "--hand-length", type=_hand_length, required=True, metavar="MM",
         help="from the crease of the wrist to the tip of the middle finger [mm]",
     )  # fmt: skip
     parser.add_argument(
-        "--output", type=_json_path, default=Path("hand.json"), metavar="FILE", help="default hand.json"
+        "--output",
+        type=path_ending(".json", told="a hand is kept as a"),
+        default=Path("hand.json"),
+        metavar="FILE",
+        help="default hand.json",
     )
     _add_seeing(parser)
-    parser.set_defaults(demo=False)
     return parser.parse_args(arguments)
 
 
-def _add_sources(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+def add_sources(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Declare what `open_source` opens, of which one has to be given; the group can be added to."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--webcam", nargs="?", const=0, type=int, metavar="N", help="a webcam, by default number 0")
     source.add_argument("--video", type=Path, metavar="FILE", help="a video file")
     source.add_argument("--images", type=Path, metavar="DIR", help="a folder of pictures, each on its own")
+    parser.set_defaults(demo=False)
     return source
+
+
+def open_source(args: argparse.Namespace) -> Source:
+    """Open the frames that the options name. Raises HandposeError where they cannot be read."""
+    if args.webcam is not None:
+        from tracker.webcam import WebcamSource
+
+        return WebcamSource(args.webcam)
+    if args.images is not None:
+        from tracker.sources import ImageSource
+
+        return ImageSource(args.images)
+    if args.demo:
+        from tracker.demonstration import demo_clip
+
+        return demo_clip()
+    from tracker.sources import VideoSource
+
+    return VideoSource(args.video)
+
+
+def path_ending(*suffixes: str, told: str) -> Callable[[str], Path]:
+    """Give an option's type: a path that ends in one of `suffixes`; `told` begins what is said of any other."""
+
+    def path_of(text: str) -> Path:
+        path = Path(text)
+        if path.suffix not in suffixes:
+            raise argparse.ArgumentTypeError(f"{text}: {told} {', '.join(suffixes)}")
+        return path
+
+    return path_of
 
 
 def _add_seeing(parser: argparse.ArgumentParser) -> None:
@@ -81,27 +125,6 @@ def _add_seeing(parser: argparse.ArgumentParser) -> None:
         "--weights", type=Path, metavar="FILE.onnx", help="another RegNet than the one that comes along"
     )
     parser.add_argument("--detector-weights", type=Path, metavar="FILE.onnx", help="another detector")
-
-
-def _track_path(text: str) -> Path:
-    path = Path(text)
-    if path.suffix not in _SUFFIXES:
-        raise argparse.ArgumentTypeError(f"{text}: tracks are written as {', '.join(_SUFFIXES)}")
-    return path
-
-
-def _video_path(text: str) -> Path:
-    path = Path(text)
-    if path.suffix != ".mp4":
-        raise argparse.ArgumentTypeError(f"{text}: an overlay video is an .mp4")
-    return path
-
-
-def _json_path(text: str) -> Path:
-    path = Path(text)
-    if path.suffix != ".json":
-        raise argparse.ArgumentTypeError(f"{text}: a hand is kept as a .json")
-    return path
 
 
 def _count(text: str) -> int:

@@ -105,7 +105,7 @@ class HandTracker:
         def find(whole: np.ndarray) -> list[Detection]:
             return look_everywhere(whole, self.detector)
 
-        for sight in self._sights(image, camera, self.hands, find, self.hands + _MANY, self._careful()):
+        for sight in self._sights(image, camera, self.hands, find, self.hands + _MANY, averaging(self.predictor)):
             self._welcome(sight, camera, 0.0)
         return [track.hand() for track in self._tracks]
 
@@ -119,9 +119,6 @@ class HandTracker:
         if abs(width * own_height - height * own_width) > 0.02 * width * own_height:
             raise HandposeError(f"the camera is for frames of {own_width}x{own_height} px, these have {width}x{height}")
         return self.camera.scaled_to(size_px)
-
-    def _careful(self) -> Predictor:
-        return averaging(self.predictor)
 
     def _prepared(self, frame_rgb: np.ndarray) -> tuple[np.ndarray, Camera]:
         if frame_rgb.ndim != 3 or frame_rgb.shape[2] != 3 or frame_rgb.dtype != np.uint8:

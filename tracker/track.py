@@ -27,7 +27,7 @@ _ASK_SIDE_EVERY = 6  # frames
 class Track:
     """One hand from its first sight on; before it has been TRACKED it has no `hand()`.
 
-    `skeletons` holds the user's left and right hand.
+    `skeletons` holds the user's left and right hand; `seen` is what RegNet last said of the hand.
     """
 
     def __init__(self, number: int, side: SideVote, camera: Camera, skeletons: dict[Side, Skeleton], crop: Crop):
@@ -61,7 +61,7 @@ class Track:
         if fitter is not self._fitter:
             self._fitter = fitter
             self._filter_pose.reset()
-        self._last = prediction
+        self.seen = prediction
         self._place(solution, time_s)
         self._filter_px.beta[:] = _PX_BETA_HZ / max(crop.side_px, _SMALLEST_CROP_PX)
         if time_s - self.last_seen_s > HOLD_S / 2:
@@ -91,16 +91,15 @@ class Track:
     def hand(self) -> TrackedHand:
         """Give the hand as the user sees it."""
         assert self._fitter is not None
-        seen = self.state is State.TRACKED
-        fade = 1.0 if seen else 0.5
+        fade = 1.0 if self.state is State.TRACKED else 0.5
         return TrackedHand(
             id=self.number,
             side=self._fitter.skeleton.side,
             state=self.state,
-            score=fade * hand_score(self._last),
+            score=fade * hand_score(self.seen),
             joints_px=self.joints_px,
             joints_mm=self._joints_mm,
-            confidence=fade * self._last.confidence,
+            confidence=fade * self.seen.confidence,
             sigma_mm=self._solution.sigma_mm,
             wrist_translation_mm=self._vector[:3],
             wrist_rotation_rad=self._vector[3:6],
