@@ -12,7 +12,6 @@ how well it fits, and how surely that tells them. Of a folder of renders all fra
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,7 @@ from geocongan.translator import open_translator, trained_with
 from handpose.draw import contact_sheet
 from handpose.errors import HandposeError
 from handpose.images import write_image
+from handpose.outputs import prepare_outputs, write_json
 from handpose.runtime import read_weights
 from handpose.synthesis.sampler import RenderSampler
 from handpose.synthesis.translated import Translator
@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> None:
         raise HandposeError(f"--n must be at least {_LEAST} for a distance to mean something, not {args.n}")
     if args.plausibility < 0:
         raise HandposeError(f"--plausibility must not be negative: {args.plausibility}")
+    prepare_outputs("geocongan", [path for path in (args.sheet, args.json) if path])
     judge = judged_by(args.silnet, args.weights) if args.silnet else ""
     translator, eye, finder = open_translator(args.weights), Eye(), HandFinder(args.detector)
     sides = DomainBatches(DomainConfig(args.synthetic, args.real, translator.size, args.n, _SEED, split=None))
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> None:
         rows = [picture for row in (shown, painted, real) for picture in row[:_SHOWN]]
         write_image(args.sheet, contact_sheet(rows, columns=_SHOWN))
     if args.json:
-        args.json.write_text(json.dumps(figures) + "\n")
+        write_json(args.json, figures)
 
 
 def judged_by(silnet: Path, weights: Path | None) -> str:

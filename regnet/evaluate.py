@@ -8,16 +8,14 @@ writes tracks.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from handpose.data.options import add_read_argument, check_read, name_of
 from handpose.errors import HandposeError
-from handpose.outputs import prepare_outputs
+from handpose.outputs import prepare_outputs, write_json
 from handpose.synthesis import RENDER
 from regnet.averaged import AveragingPredictor
 from regnet.labelled import (
@@ -103,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
     report = Report(args.i, dataset, args.split, weights, protocol, measured)
     _print(report)
     if args.json:
-        _write_json(args.json, report.content())
+        write_json(Path(args.json), report.content())
     if args.report:
         report.write(args.report)
     if args.output:
@@ -193,14 +191,7 @@ def _score_predictions(args: argparse.Namespace) -> None:
     if args.json:
         content = {"source": args.i, "predictions": str(args.predictions), "notes": "; ".join(notes)}
         content |= {key: score.value for key, score in scores.items()}
-        _write_json(args.json, content | alignments_of(scores))
-
-
-def _write_json(path: str, content: dict[str, Any]) -> None:
-    try:
-        Path(path).write_text(json.dumps(content) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise HandposeError(f"{path}: cannot be written ({error.strerror or error})") from error
+        write_json(Path(args.json), content | alignments_of(scores))
 
 
 def _with_progress(windows: Iterable[LabelledWindow], count: int) -> Iterable[LabelledWindow]:

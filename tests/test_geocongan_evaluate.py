@@ -118,6 +118,9 @@ def test_every_figure_says_what_it_was_measured_by(tmp_path, capsys):
         assert "24" in line and ("resized" in line or "cut" in line), line
     assert main([*command, "--detector", str(tmp_path / "none.onnx")]) == 1
     assert "none.onnx" in capsys.readouterr().err
+    assert main([*command, "--json", str(tmp_path / "none" / "f.json")]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"geocongan: {tmp_path / 'none'}: no such folder\n"), "told before anything is measured"
 
 
 def test_the_silnet_of_the_training_does_not_judge(tmp_path, capsys):

@@ -7,7 +7,6 @@ python tools/benchmark.py [--video FILE] [--frames N] [--json FILE] [--no-traini
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import subprocess
@@ -20,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from handpose.errors import HandposeError
-from handpose.outputs import prepare_outputs
+from handpose.outputs import prepare_outputs, write_json
 from handpose.synthesis.backgrounds import shared_data
 from regnet.predictor import Network
 from tracker.sources import VideoSource
@@ -74,7 +73,7 @@ def benchmark(args: argparse.Namespace) -> None:
         figures |= training()
     _summary(figures)
     if args.json:
-        args.json.write_text(json.dumps({name: round(value, 4) for name, value in figures.items()}, indent=1))
+        write_json(args.json, {name: round(value, 4) for name, value in figures.items()}, indent=1)
 
 
 def tracking(clip: Path, frames: int) -> Figures:

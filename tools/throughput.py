@@ -6,7 +6,6 @@ python tools/throughput.py --i DIR --shards SHARDS [--samples 20000] [--batches 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from handpose.errors import HandposeError
+from handpose.outputs import write_json
 from handpose.training.stream import stream
 from regnet import dataset_crops, photo_crops
 from regnet.batches import BatchMaker, StreamConfig
@@ -50,7 +50,7 @@ def main() -> int:
         print(f"throughput: {error}", file=sys.stderr)
         return 1
     if args.json:
-        args.json.write_text(json.dumps(figures, indent=1) + "\n")
+        write_json(args.json, figures, indent=1)
     return 0
 
 

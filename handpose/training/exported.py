@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Callable, Iterable
@@ -14,6 +13,7 @@ import numpy as np
 
 from handpose.atomic import atomic_write
 from handpose.errors import HandposeError
+from handpose.outputs import write_json
 
 OPSET = 17
 _WORTH_HALVING = 1024  # values of a weight
@@ -104,10 +104,7 @@ def _copy_group(target, name: str, item) -> None:
 def write_card(path: Path, card: dict[str, Any], files: Iterable[Path]) -> None:
     """Write the card of exported weights: what they are, and the SHA-256 of each file, named from the card's folder."""
     sums = {file.relative_to(path.parent).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-    try:
-        atomic_write(path, json.dumps({**card, "sha256": sums}, indent=1).encode())
-    except OSError as error:
-        raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error
+    write_json(path, {**card, "sha256": sums}, indent=1)
 
 
 def tensorflow():

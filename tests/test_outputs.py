@@ -1,0 +1,30 @@
+"""Figures for programs: a file is whole or what it was before, and a device stays a device."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from handpose.errors import HandposeError
+from handpose.outputs import write_json
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "figures.json"
+    path.write_text("of another run, and longer")
+    write_json(path, {"error_mm": 1.5})
+    assert path.read_text() == '{"error_mm": 1.5}\n'
+    with pytest.raises(TypeError):
+        write_json(path, {"error_mm": object()})
+    assert json.loads(path.read_text()) == {"error_mm": 1.5}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_device_is_written_to_and_not_replaced(tmp_path):
+    for device in ("null", "full"):
+        (tmp_path / device).symlink_to(f"/dev/{device}")
+    write_json(tmp_path / "null", {"n": 1})
+    with pytest.raises(HandposeError, match=r"full: cannot be written \(No space left on device\)$"):
+        write_json(tmp_path / "full", {"n": 1})
+    assert all((tmp_path / device).is_char_device() for device in ("null", "full"))
