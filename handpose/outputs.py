@@ -29,12 +29,12 @@ def prepare_outputs(command: str, paths: Iterable[Path]) -> None:
 
 
 def write_json(path: Path, content: dict, indent: int | None = None) -> None:
-    """Write a file that is whole or not there, or to a device. Raises HandposeError where it cannot be written."""
+    """Write a file that is whole or not there, where links lead to, or to a device. Raises HandposeError where it cannot be written."""
     text = json.dumps(content, indent=indent) + "\n"
     try:
         if path.exists() and not path.is_file():
             path.write_text(text, encoding="utf-8")  # a pipe or a device is no place to rename a file to
         else:
-            atomic_write(path, text.encode())
+            atomic_write(path.resolve(), text.encode())
     except OSError as error:
         raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error

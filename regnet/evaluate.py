@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mean over each crop and copies turned and scaled a little: 5 times the work",
     )
     parser.add_argument("--output", metavar="FILE", help="picture of predictions; without labels: the track file")
-    parser.add_argument("--json", metavar="FILE", help="write the figures for programs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures for programs")
     parser.add_argument(
         "--report", metavar="DIR", type=Path, help="write figures, tables, PCK curves and the worst hands"
     )
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
     report = Report(args.i, dataset, args.split, weights, protocol, measured)
     _print(report)
     if args.json:
-        write_json(Path(args.json), report.content())
+        write_json(args.json, report.content())
     if args.report:
         report.write(args.report)
     if args.output:
@@ -191,7 +191,7 @@ def _score_predictions(args: argparse.Namespace) -> None:
     if args.json:
         content = {"source": args.i, "predictions": str(args.predictions), "notes": "; ".join(notes)}
         content |= {key: score.value for key, score in scores.items()}
-        write_json(Path(args.json), content | alignments_of(scores))
+        write_json(args.json, content | alignments_of(scores))
 
 
 def _with_progress(windows: Iterable[LabelledWindow], count: int) -> Iterable[LabelledWindow]:

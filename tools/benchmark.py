@@ -14,10 +14,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from handpose.command import exit_code
 from handpose.errors import HandposeError
 from handpose.outputs import prepare_outputs, write_json
 from handpose.synthesis.backgrounds import shared_data
@@ -50,12 +52,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--no-training", action="store_true", help="leave out what needs Keras")
     args = parser.parse_args()
-    try:
-        benchmark(args)
-    except HandposeError as error:
-        print(f"benchmark: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_code("benchmark", partial(benchmark, args))
 
 
 def benchmark(args: argparse.Namespace) -> None:

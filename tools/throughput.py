@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from handpose.errors import HandposeError
-from handpose.outputs import write_json
+from handpose.command import exit_code
+from handpose.outputs import prepare_outputs, write_json
 from handpose.training.stream import stream
 from regnet import dataset_crops, photo_crops
 from regnet.batches import BatchMaker, StreamConfig
@@ -44,18 +44,12 @@ def main() -> int:
     parser.add_argument("--batches", type=int, default=60, help="batches of 32 timed for each rate")
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
-    try:
-        figures = measure(args)
-    except HandposeError as error:
-        print(f"throughput: {error}", file=sys.stderr)
-        return 1
-    if args.json:
-        write_json(args.json, figures, indent=1)
-    return 0
+    return exit_code("throughput", partial(measure, args))
 
 
-def measure(args: argparse.Namespace) -> dict[str, float]:
-    """Measure memory, then the input's rates, then the network's."""
+def measure(args: argparse.Namespace) -> None:
+    """Measure memory, then the input's rates, then the network's. Raises HandposeError where the file cannot be written."""
+    prepare_outputs("throughput", [args.json] if args.json else [])
     figures = memory(args.shards, args.samples)
     figures["shards_images_per_s"] = input_rate(BatchMaker, args.shards, args.batches)
     if args.i:
@@ -72,7 +66,8 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
             verdict = "enough" if min(ratios) >= _WANTED else f"less than {_WANTED}"
             line += f" = {ratios[0]:.2f} times float32, {ratios[1]:.2f} times mixed_bfloat16: {verdict}"
         print(line)
-    return figures
+    if args.json:
+        write_json(args.json, figures, indent=1)
 
 
 def memory(folder: Path, samples: int) -> dict[str, float]:
