@@ -65,6 +65,7 @@ def test_an_unplugged_webcam_keeps_what_was_tracked(no_hands, monkeypatch, tmp_p
     )
     line = complaint(capsys, "--webcam", "--viewer", "none", "--output", tmp_path / "t.jsonl")
     assert "unplugged" in line
+    assert "what was tracked is kept" in line
     assert "webcams here: 1" in line
     rows = read_tracks(tmp_path / "t.jsonl")[1]
     assert 1 <= len(rows) <= 12

@@ -99,13 +99,18 @@ def test_an_error_closes_bar_window_and_files(world, tracker, tmp_path, bar):
             self.closed = True
 
     outputs = Outputs([tmp_path / "t.jsonl", tmp_path / "t.npz"], window=Window())
-    with pytest.raises(HandposeError, match="unplugged"):
+    with pytest.raises(HandposeError, match="unplugged; what was tracked is kept"):
         run_session(Camera(world, [0.0, 0.1], fails=True), tracker, outputs)
     assert bar.closed
     assert outputs.window.closed
     assert len(read_tracks(tmp_path / "t.jsonl")[1]) == 2
     with np.load(tmp_path / "t.npz") as data:
         assert data["n_frames"] == 2
+
+
+def test_an_error_promises_nothing_where_nothing_is_written(world, tracker):
+    with pytest.raises(HandposeError, match="unplugged$"):
+        run_session(Camera(world, [0.0, 0.1], fails=True), tracker, Outputs())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="files have no size limit there")

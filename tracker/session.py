@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +71,7 @@ def run_session(
             writers, overlay = _open(outputs, source, head, stack)
             bar = stack.enter_context(_progress(source))
             stack.enter_context(source)
-            for frame in source:
+            for frame in _frames(source, outputs):
                 hands = _track(tracker, frame, summary)
                 row = _row(tracker, frame, hands, outputs.camera_origin)
                 for writer in writers:
@@ -108,6 +108,16 @@ def _open(outputs: Outputs, source: Source, head: Row, stack: ExitStack) -> tupl
         overlay = OverlayWriter(outputs.overlay, source.fps, source.size_px)
         stack.callback(overlay.close)
     return writers, overlay
+
+
+def _frames(source: Source, outputs: Outputs) -> Iterator[Frame]:
+    """Give the source's frames; where it fails, the error tells what is left of them."""
+    try:
+        yield from source
+    except HandposeError as error:
+        if outputs.tracks or outputs.overlay:
+            raise HandposeError(f"{error}; what was tracked is kept") from error
+        raise
 
 
 def _track(tracker: HandTracker, frame: Frame, summary: Summary) -> list[TrackedHand]:

@@ -58,7 +58,7 @@ class WebcamSource:
                 self._changed.wait_for(lambda: self._slot is not None or bool(self._gone), timeout=self._silent_s)
                 if self._slot is None:
                     reason = self._gone or "gives no frames any more"
-                    raise HandposeError(f"{self.label} {reason}; what was tracked is kept; {self._present()}")
+                    raise HandposeError(f"{self.label} {reason}; {self._present()}")
                 picture, captured_s = self._slot
                 self._slot = None
             yield Frame(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), index, captured_s - self._started, None, captured_s)
