@@ -10,7 +10,7 @@ from typing import Any
 
 from handpose.command import exit_code
 from handpose.errors import HandposeError
-from tracker.options import open_source, parse_calibrate, parse_track
+from tracker.options import ANIMATED, open_source, parse_calibrate, parse_track
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,6 +33,8 @@ def _track(args: argparse.Namespace) -> None:
     written = [*args.output, *([args.overlay] if args.overlay else [])]
     if args.overlay and args.images:
         raise HandposeError("--overlay makes a video of a video: it goes with --video, --webcam or --demo")
+    if args.images and (animated := [path for path in args.output if path.suffix in ANIMATED]):
+        raise HandposeError(f"{animated[0]}: pictures do not move: it goes with --video, --webcam or --demo")
     if args.video is not None and any(path.resolve() == args.video.resolve() for path in written):
         raise HandposeError(f"{args.video}: cannot be tracked and written at once")
     prepare_outputs("tracker", written)

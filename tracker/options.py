@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tracker.sources import Source
 
-_SUFFIXES = (".jsonl", ".csv", ".npz")
+ANIMATED = (".bvh", ".glb")
+_SUFFIXES = (".jsonl", ".csv", ".npz", *ANIMATED)
 _HAND_LENGTHS_MM = (80, 260)
 
 

@@ -1,4 +1,4 @@
-"""Track files: JSON Lines, one header and one row per frame, flushed; CSV and NPZ of the same."""
+"""Track files: JSON Lines, one header and one row per frame, flushed; CSV, NPZ and animations of the same."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +14,9 @@ import numpy as np
 
 from handpose.errors import HandposeError
 from handpose.skeleton import ANGLE_NAMES, JOINT_NAMES
+from tracker.animation import AnimationWriter
+from tracker.bvh import encode_bvh
+from tracker.glb import encode_glb
 from tracker.hand import TrackedHand
 
 FORMAT, VERSION = "hand-track", 1
@@ -56,7 +60,10 @@ def frame_row(frame: int, time_s: float | None, hands: Iterable[TrackedHand], **
 def open_writer(path: str | Path, head: Row) -> Writer:
     """Open a track file for writing, its kind by its extension. Raises HandposeError where that cannot be done."""
     path = Path(path)
-    kinds: dict[str, Callable[[Path, Row], Writer]] = {".jsonl": _JsonLines, ".csv": _Csv, ".npz": _Npz}
+    kinds: dict[str, Callable[[Path, Row], Writer]] = {
+        ".jsonl": _JsonLines, ".csv": _Csv, ".npz": _Npz,
+        ".bvh": partial(AnimationWriter, encode=encode_bvh), ".glb": partial(AnimationWriter, encode=encode_glb),
+    }  # fmt: skip
     if path.suffix not in kinds:
         raise HandposeError(f"{path}: tracks are written as {', '.join(kinds)}")
     try:

@@ -1,0 +1,67 @@
+"""Tracks as BVH, which motion capture programs read: lengths in centimetres, angles in degrees, a root for each hand.
+
+A joint's channels are its turns about z, y and x, in this order: for the long fingers nearly abduction, nothing and flexion. BVH has no way
+to say that a hand is not there: it stays where it was.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from handpose.skeleton import PARENTS, TIPS, WRIST
+from tracker.animation import WEBXR_NAMES, Clip, Rows, clips_of
+
+_TURNING = np.setdiff1d(np.arange(len(WEBXR_NAMES)), TIPS)  # in the order in which the hierarchy names them
+_TURNS = "Zrotation Yrotation Xrotation"
+
+
+def encode_bvh(head: dict[str, Any], rows: Rows) -> bytes:
+    """Write the rows of a track file as a BVH file of evenly spaced frames, at the header's rate."""
+    clips = clips_of(rows)
+    shown, interval_s = _evenly([row["time_s"] for row in rows], head["fps"])
+    lines = ["HIERARCHY"]
+    for clip in clips:
+        lines += _joint(clip, WRIST, 0)
+    columns = [part[shown] for clip in clips for part in (clip.root_mm / 10, _angles_deg(clip.turns[:, _TURNING]))]
+    lines += ["MOTION", f"Frames: {len(shown)}", f"Frame Time: {interval_s:.8f}"]
+    for numbers in np.concatenate(columns, axis=1) if columns else np.zeros((len(shown), 0)):
+        lines.append(" ".join(f"{number:.4f}" for number in numbers))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _evenly(times_s: list[float], fps: float) -> tuple[np.ndarray, float]:
+    """Give the row that is nearest to each of evenly spaced moments, and the seconds between two of these."""
+    times = np.array(times_s, float)
+    count = round((times[-1] - times[0]) * fps) + 1 if len(times) else 0
+    moments = times[:1] + np.arange(count) / fps
+    between = (times[1:] + times[:-1]) / 2
+    return np.searchsorted(between, moments), 1 / fps
+
+
+def _joint(clip: Clip, joint: int, depth: int) -> list[str]:
+    """Write a joint and what hangs on it."""
+    outer, inner = "\t" * depth, "\t" * (depth + 1)
+    offset = f"{inner}OFFSET " + " ".join(f"{value:.4f}" for value in clip.skeleton.offsets_mm[joint] / 10)
+    if joint in TIPS:
+        return [f"{outer}End Site", f"{outer}{{", offset, f"{outer}}}"]
+    kind, channels = ("JOINT", f"3 {_TURNS}") if depth else ("ROOT", f"6 Xposition Yposition Zposition {_TURNS}")
+    lines = [f"{outer}{kind} {clip.name}-{WEBXR_NAMES[joint]}", f"{outer}{{", offset, f"{inner}CHANNELS {channels}"]
+    for child in np.flatnonzero(joint == PARENTS):
+        lines += _joint(clip, int(child), depth + 1)
+    return [*lines, f"{outer}}}"]
+
+
+def _angles_deg(turns: np.ndarray) -> np.ndarray:
+    """Take rotations (T, J, 3, 3) apart into turns about z, y, x, (T, 3 J) [deg], without jumps from one frame to the next."""
+    z = np.arctan2(turns[..., 1, 0], turns[..., 0, 0])
+    y = np.arcsin(np.clip(-turns[..., 2, 0], -1, 1))
+    x = np.arctan2(turns[..., 2, 1], turns[..., 2, 2])
+    one = np.rad2deg(np.stack([z, y, x], axis=-1))
+    other = one * (1, -1, 1) + 180  # the same rotation
+    for i in range(1, len(one)):
+        near = [way - 360 * np.round((way - one[i - 1]) / 360) for way in (one[i], other[i])]
+        jumps = [np.abs(way - one[i - 1]).max(axis=-1, keepdims=True) for way in near]
+        one[i] = np.where(jumps[0] <= jumps[1], *near)
+    return one.reshape(len(one), -1)
