@@ -10,7 +10,7 @@ from handpose.synthesis.build_hand import build_hand
 from handpose.synthesis.look import Look
 from handpose.synthesis.mesh import FOREARM
 from handpose.synthesis.rasterise import rasterise
-from handpose.synthesis.render_hand import render_hand, sample_shape, shape
+from handpose.synthesis.render_hand import SHAPES, render_hand, sample_shape, shape
 from handpose.synthesis.surface import surface_nets
 
 CAMERA = Camera(300.0, 300.0, 63.5, 63.5, (128, 128))
@@ -137,6 +137,20 @@ def test_an_open_hand_shows_four_fingers_above_the_knuckles_and_a_thumb(hand):
     )
     depth = result.depth_mm[y, x]
     assert (np.abs(depth - result.joints_mm[:, 2]) < 35).all()
+
+
+@pytest.mark.parametrize("abduction_deg", [-30, -10, 10])
+def test_nothing_stands_between_thumb_and_index(abduction_deg):
+    """From the thumb's tip down to its root each row of the picture has the thumb, air and the rest of the hand, or all of it in one."""
+    angles = np.zeros(20)
+    angles[0] = np.deg2rad(abduction_deg)
+    for number in range(0, SHAPES, 2):
+        mesh, skeleton = shape(number)
+        seen = render_hand(mesh, skeleton, open_pose(angles), CAMERA, Look.sample(np.random.default_rng(0)))
+        thumb_rows, to_index = seen.joints_px[1:5, 1].round().astype(int), int(seen.joints_px[5, 0])
+        rows = seen.alpha[thumb_rows.min() : thumb_rows.max(), : to_index + 1] > 127
+        parts = (np.diff(rows.astype(int), axis=1, prepend=0) == 1).sum(axis=1)
+        assert parts.max() <= 2 and (np.diff(parts) <= 0).all(), (number, parts)
 
 
 def test_a_right_hand_is_the_mirror_image(hand):

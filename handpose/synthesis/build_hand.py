@@ -22,6 +22,8 @@ _RADII = np.array(
 )
 _WRIST_SPREAD_MM = np.array([17.0, 12.0, 3.0, -7.0, -16.0])  # of the metacarpals' roots, towards the thumb
 _BLEND_MM = 6.0
+# The skin between thumb and index: spans from so far along the thumb's metacarpal to so far along the index's, and their radii [mm].
+_WEB = ((0.3, 0.6, 9.0), (0.65, 0.8, 7.5))
 
 
 def build_hand(skeleton: Skeleton, thickness: float = 1.0) -> HandMesh:
@@ -82,8 +84,12 @@ class _Solid:
         heel = _round_cone(
             points, np.array([14, 12, 5]) * size, 0.75 * little + (2, 0, 4 * size), 12.5 * size, 9 * size
         )
-        web = _round_cone(points, 0.55 * self.joints[BASES[0] + 1] + 0.35 * index, 0.8 * index, 7 * size, 9 * size)
-        for part in (ball, heel, web):
+        knuckle = self.joints[BASES[0] + 1]
+        web = [
+            _round_cone(points, thumb + along * (knuckle - thumb), at * index, radius * size, radius * size)
+            for along, at, radius in _WEB
+        ]
+        for part in (ball, heel, *web):
             distance = _smooth_union(distance, part, 9.0 * size)
         return _smooth_union(distance, self._forearm(points), 14.0 * size)
 

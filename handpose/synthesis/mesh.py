@@ -8,12 +8,14 @@ import numpy as np
 from numba import njit
 
 from handpose.kinematics import joint_frames
-from handpose.skeleton import BASES, Skeleton
+from handpose.skeleton import BASES, FINGERS, Skeleton
 
 N_BONES = 22  # the 21 joints' frames, and the forearm's
 FOREARM = 21
 _INFLUENCES = 4
 _SPREAD_MM = 2.5  # how sharply a point belongs to the nearest ray of the hand
+_THUMB = FINGERS.index("thumb")
+_WEB_SPREAD_MM = 7.0  # the same between the thumb and the others: skin that stretches
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,9 @@ class HandMesh:
         joints = skeleton.rest_joints_mm
         distance, place = zip(*(_along_ray(vertices_mm, joints, finger) for finger in range(5)), strict=True)
         distance, place = np.stack(distance, 1), np.stack(place, 1)  # (V, 5)
-        share = np.exp(-(distance - distance.min(1, keepdims=True)) / _SPREAD_MM)
+        nearest = distance.argmin(1)
+        spread = np.where((nearest[:, None] == _THUMB) | (np.arange(5) == _THUMB), _WEB_SPREAD_MM, _SPREAD_MM)
+        share = np.exp(-(distance - distance.min(1, keepdims=True)) / spread)
         share /= share.sum(1, keepdims=True)
         full = np.zeros((len(vertices_mm), N_BONES))
         for finger in range(5):
@@ -60,12 +64,11 @@ class HandMesh:
         bones = np.argsort(-full, axis=1)[:, :_INFLUENCES]
         weights = np.take_along_axis(full, bones, axis=1)
         weights /= weights.sum(1, keepdims=True)
-        finger = distance.argmin(1)
         normals = vertex_normals(vertices_mm, triangles)
-        back, across = _sides(skeleton, vertices_mm, normals, finger, place, radii)
-        along = np.take_along_axis(place, finger[:, None], 1)[:, 0]
+        back, across = _sides(skeleton, vertices_mm, normals, nearest, place, radii)
+        along = np.take_along_axis(place, nearest[:, None], 1)[:, 0]
         return cls(
-            vertices_mm, normals, triangles.astype(np.int32), bones.astype(np.int32), weights, along, finger, back,
+            vertices_mm, normals, triangles.astype(np.int32), bones.astype(np.int32), weights, along, nearest, back,
             across, joints,
         )  # fmt: skip
 
