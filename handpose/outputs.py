@@ -29,12 +29,16 @@ def prepare_outputs(command: str, paths: Iterable[Path]) -> None:
 
 
 def write_json(path: Path, content: dict, indent: int | None = None) -> None:
+    """Write figures for programs as `write_whole` does."""
+    write_whole(path, (json.dumps(content, indent=indent) + "\n").encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
     """Write a file that is whole or not there, where links lead to, or to a device. Raises HandposeError where it cannot be written."""
-    text = json.dumps(content, indent=indent) + "\n"
     try:
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")  # a pipe or a device is no place to rename a file to
+            path.write_bytes(content)  # a pipe or a device is no place to rename a file to
         else:
-            atomic_write(path.resolve(), text.encode())
+            atomic_write(path.resolve(), content)
     except OSError as error:
         raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error

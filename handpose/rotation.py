@@ -40,7 +40,7 @@ def log_so3(matrices: np.ndarray) -> np.ndarray:
     matrices = np.asarray(matrices, float)
     if matrices.ndim == 2:
         return _log_one(matrices.tolist())
-    quaternion = _quaternion(matrices)
+    quaternion = quaternions(matrices)
     w, v = quaternion[..., :1], quaternion[..., 1:]
     sine = np.linalg.norm(v, axis=-1, keepdims=True)
     half = np.arctan2(sine, w)
@@ -49,19 +49,8 @@ def log_so3(matrices: np.ndarray) -> np.ndarray:
     return ratio * v
 
 
-def left_jacobian(rotation_rad: np.ndarray) -> np.ndarray:
-    """Give J (..., 3, 3) with exp(r + dr) = exp(J dr) exp(r) to first order, for rotation vectors (..., 3) [rad]."""
-    k = skew(rotation_rad)
-    angle = np.linalg.norm(rotation_rad, axis=-1)[..., None, None]
-    small = angle < 1e-4
-    safe = np.where(small, 1.0, angle)
-    b = 0.5 * np.sinc(angle / (2 * np.pi)) ** 2
-    c = np.where(small, 1 / 6 - angle**2 / 120, (safe - np.sin(safe)) / safe**3)
-    return np.eye(3) + b * k + c * (k @ k)
-
-
-def _quaternion(m: np.ndarray) -> np.ndarray:
-    """Unit quaternions (..., 4) as (w, x, y, z), w >= 0; the largest of the four squares is used, so none is divided by zero."""
+def quaternions(m: np.ndarray) -> np.ndarray:
+    """Turn rotation matrices (..., 3, 3) into unit quaternions (..., 4), (w, x, y, z), w >= 0; the largest of the four squares is used, so none is divided by zero."""
     xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
     yz, zx, xy = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
     sxy, szx, syz = m[..., 0, 1] + m[..., 1, 0], m[..., 0, 2] + m[..., 2, 0], m[..., 1, 2] + m[..., 2, 1]
@@ -78,6 +67,17 @@ def _quaternion(m: np.ndarray) -> np.ndarray:
     quaternion = np.take_along_axis(rows, best[..., None, None], axis=-2)[..., 0, :]
     quaternion = quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)
     return np.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+
+
+def left_jacobian(rotation_rad: np.ndarray) -> np.ndarray:
+    """Give J (..., 3, 3) with exp(r + dr) = exp(J dr) exp(r) to first order, for rotation vectors (..., 3) [rad]."""
+    k = skew(rotation_rad)
+    angle = np.linalg.norm(rotation_rad, axis=-1)[..., None, None]
+    small = angle < 1e-4
+    safe = np.where(small, 1.0, angle)
+    b = 0.5 * np.sinc(angle / (2 * np.pi)) ** 2
+    c = np.where(small, 1 / 6 - angle**2 / 120, (safe - np.sin(safe)) / safe**3)
+    return np.eye(3) + b * k + c * (k @ k)
 
 
 def _exp_one(x: float, y: float, z: float) -> np.ndarray:

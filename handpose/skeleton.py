@@ -14,6 +14,12 @@ Side = Literal["left", "right"]
 
 FINGERS = ("thumb", "index", "middle", "ring", "little")
 JOINT_NAMES = ("W",) + tuple(f"{letter}{i}" for letter in "TIMRL" for i in range(4))
+_PARTS = ("phalanx-proximal", "phalanx-intermediate", "phalanx-distal", "tip")
+WEBXR_NAMES = (  # of the same joints; WebXR has the long fingers' metacarpals, too
+    "wrist",
+    *(f"thumb-{part}" for part in ("metacarpal", "phalanx-proximal", "phalanx-distal", "tip")),
+    *(f"{finger}-finger-{part}" for finger in ("index", "middle", "ring", "pinky") for part in _PARTS),
+)
 N_JOINTS = len(JOINT_NAMES)
 PARENTS = np.array([-1] + [0 if i == 0 else 4 * finger + i for finger in range(5) for i in range(4)])
 BONES = tuple((int(parent), child) for child, parent in enumerate(PARENTS) if parent >= 0)

@@ -1,7 +1,10 @@
 """Tracks as BVH and glTF: read back by the formats' own rules, joints and surface are where the track file has them."""
 
+import errno
 import json
+import os
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,11 +12,10 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from handpose.errors import HandposeError
 from handpose.kinematics import forward_kinematics
-from handpose.skeleton import ANGLE_LIMITS_RAD, N_JOINTS, TIPS, Skeleton
+from handpose.skeleton import ANGLE_LIMITS_RAD, N_JOINTS, TIPS, WEBXR_NAMES, Skeleton
 from handpose.synthesis.build_hand import build_hand
 from handpose.synthesis.gltf import load_hand
-from tracker import cli
-from tracker.animation import WEBXR_NAMES
+from tracker import animation, cli
 from tracker.hand import State, TrackedHand
 from tracker.track_file import frame_row, header, open_writer
 
@@ -21,6 +23,7 @@ CAMERA = {"fx": 600.0, "fy": 620.0, "cx": 319.5, "cy": 239.5, "origin": "given"}
 SCALES = {1: 83.0, 2: 101.0}  # |W-M0| [mm] of the hand of each id
 SEEN = {1: range(1, 24), 2: [*range(5), *range(9, 20)]}
 TIMES_S = np.arange(24) / 30
+UNEVEN_S = np.arange(24) / 30 + 0.02 * np.sin(np.arange(24)) ** 2
 AXES, METRES = np.array([1, -1, -1]), 1000  # of a file, in the camera's and in millimetres
 
 
@@ -134,6 +137,9 @@ class Glb:
         assert (magic, version, length, kind, size % 4) == (b"glTF", 2, len(content), b"JSON", 0)
         self.tree = json.loads(content[20 : 20 + size])
         self.binary = content[28 + size :]
+        if "buffers" in self.tree:
+            assert struct.unpack("<I4s", content[20 + size : 28 + size]) == (len(self.binary), b"BIN\0")
+            assert len(self.binary) - 4 < self.tree["buffers"][0]["byteLength"] <= len(self.binary)
         for view in self.tree.get("bufferViews", []):
             assert view["byteOffset"] % 4 == 0 and view["byteOffset"] + view["byteLength"] <= len(self.binary)
 
@@ -186,13 +192,13 @@ class Glb:
 
 @pytest.fixture(scope="module")
 def glb(tmp_path_factory):
-    return Glb(write(tmp_path_factory.mktemp("glb") / "t.glb", TIMES_S + 2.0))
+    return Glb(write(tmp_path_factory.mktemp("glb") / "t.glb", UNEVEN_S + 2.0))
 
 
 def test_glb_brings_every_joint_back(glb):
     clips = {skin["name"]: skin for skin in glb.tree["skins"]}
     assert set(clips) == {"left-hand-1", "right-hand-2"}
-    for place, time_s in enumerate(TIMES_S):
+    for place, time_s in enumerate(UNEVEN_S):
         world = glb.globals(time_s)
         for number, name in ((1, "left-hand-1"), (2, "right-hand-2")):
             nodes = clips[name]["joints"]
@@ -217,7 +223,7 @@ def test_the_surface_goes_with_the_joints(glb):
         assert np.mean((np.cross(b - a, c - a) * normals[triangles[:, 0]]).sum(-1) > 0) > 0.99, "faces outwards"
         np.testing.assert_allclose(weights.sum(1), 1, atol=1e-6)
         joint_from_mesh = glb.numbers(skins[name]["inverseBindMatrices"]).reshape(-1, 4, 4).transpose(0, 2, 1)
-        matrices = glb.globals(TIMES_S[10])[skins[name]["joints"]] @ joint_from_mesh
+        matrices = glb.globals(UNEVEN_S[10])[skins[name]["joints"]] @ joint_from_mesh
         blended = (weights[..., None, None] * matrices[bones.astype(int)]).sum(1)
         skinned = (blended @ np.c_[vertices, np.ones(len(vertices))][..., None])[:, :3, 0] * METRES * AXES
         hand = build_hand(skeleton(1)) if number == 1 else build_hand(skeleton(2).mirrored()).mirrored()
@@ -249,6 +255,51 @@ def test_without_a_hand_the_files_are_empty_and_whole(tmp_path, times_s):
     assert joints == [] and len(numbers) == (4 if len(times_s) == 2 else len(times_s))
     tree = Glb(write(tmp_path / "t.glb", times_s, {}, None)).tree
     assert tree["scenes"] == [{}] and not {"nodes", "animations", "buffers"} & set(tree)
+
+
+def test_a_hand_whose_side_changes_is_two(tmp_path):
+    hands = [tracked(1, 0), tracked(1, 1), replace(tracked(2, 2), id=1)]
+    for name in ("t.bvh", "t.glb"):
+        writer = open_writer(tmp_path / name, header("clip.mp4", 30.0, (640, 480), CAMERA, "given", "some weights"))
+        for place, hand in enumerate(hands):
+            writer.write(frame_row(place, place / 30, [hand]))
+        writer.close()
+    joints, _, numbers = read_bvh(tmp_path / "t.bvh")
+    glb = Glb(tmp_path / "t.glb")
+    assert [skin["name"] for skin in glb.tree["skins"]] == ["left-hand-1", "right-hand-1"]
+    for place, hand in enumerate(hands):
+        which = int(hand.side == "right")
+        found = 10 * bvh_joints(joints, numbers[place]).reshape(2, N_JOINTS, 3) * AXES
+        np.testing.assert_allclose(found[which], hand.joints_mm, atol=0.1)
+        world = glb.globals(place / 30)[glb.tree["skins"][which]["joints"]]
+        np.testing.assert_allclose(world[:, :3, 3] * METRES * AXES, hand.joints_mm, atol=0.1)
+
+
+@pytest.mark.parametrize("name", ["t.bvh", "t.glb", "t.npz"])
+def test_who_stops_it_at_the_end_keeps_what_was_there(tmp_path, monkeypatch, name):
+    (tmp_path / name).write_text("from before")
+    writer = open_writer(tmp_path / name, header("clip.mp4", 30.0, (640, 480), CAMERA, "given", "some weights"))
+
+    def stopped(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    writer.write(frame_row(0, 0.0, [tracked(1, 0)]))
+    monkeypatch.setattr(os, "fsync", stopped)
+    with pytest.raises(HandposeError, match=f"{name}: cannot be written .No space"):
+        writer.close()
+    assert (tmp_path / name).read_text() == "from before"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_second_ctrl_c_is_told(tmp_path, monkeypatch):
+    writer = open_writer(tmp_path / "t.glb", header("clip.mp4", 30.0, (640, 480), CAMERA, "given", "some weights"))
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(animation, "write_whole", stopped)
+    with pytest.raises(HandposeError, match=r"t\.glb: was interrupted and is not written"):
+        writer.close()
 
 
 def test_pictures_do_not_move(tmp_path, capsys):

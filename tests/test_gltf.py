@@ -10,16 +10,16 @@ from handpose.camera import Camera
 from handpose.errors import HandposeError
 from handpose.kinematics import HandPose, forward_kinematics, joint_frames
 from handpose.rotation import exp_so3
-from handpose.skeleton import M0, TIPS, Skeleton
+from handpose.skeleton import M0, TIPS, WEBXR_NAMES, Skeleton
 from handpose.synthesis import gltf, viewpoints
-from handpose.synthesis.gltf import NAMES, load_hand
+from handpose.synthesis.gltf import load_hand
 from handpose.synthesis.poses import PoseSampler
 from handpose.synthesis.render_hand import Look, render_hand
 
 ANGLES = np.deg2rad([-10, 10, 15, 10] + [4, 18, 20, 12] * 4)
 
 
-def glb(joints_m, vertices_m, triangles, bones, names=NAMES):
+def glb(joints_m, vertices_m, triangles, bones, names=WEBXR_NAMES):
     """Write a rigged mesh as a .glb with one bone to a vertex."""
     bind = np.tile(np.eye(4), (len(joints_m), 1, 1))
     bind[:, :3, 3] = -joints_m
@@ -129,7 +129,7 @@ def test_cut_off_files_get_one_line(tmp_path, cut):
 
 
 def test_other_rigs_and_missing_files_are_named(tmp_path):
-    names = [name if name != "ring-finger-tip" else "Bone.017" for name in NAMES]
+    names = [name if name != "ring-finger-tip" else "Bone.017" for name in WEBXR_NAMES]
     (tmp_path / "other.glb").write_bytes(glb(np.eye(21, 3), np.zeros((3, 3)), [[0, 1, 2]], [0, 0, 0], names))
     with pytest.raises(HandposeError, match="no joint ring-finger-tip"):
         load_hand(tmp_path / "other.glb")

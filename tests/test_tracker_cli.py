@@ -62,7 +62,7 @@ def run(*arguments):
 
 
 def test_a_video_becomes_tracks_of_all_kinds_and_an_overlay(world, video, camera_file, tmp_path, capsys):
-    outputs = [tmp_path / name for name in ("t.jsonl", "t.csv", "t.npz")]
+    outputs = [tmp_path / name for name in ("t.jsonl", "t.csv", "t.npz", "t.glb", "t.bvh")]
     code = run(
         "--video", video, "--hands", 1, "--camera", camera_file, "--output", *outputs, "--overlay", tmp_path / "o.mp4"
     )
@@ -82,6 +82,8 @@ def test_a_video_becomes_tracks_of_all_kinds_and_an_overlay(world, video, camera
     with np.load(outputs[2]) as data:
         assert data["joints_mm"].shape == (COUNT, 21, 3)
     assert len(outputs[1].read_text().splitlines()) == COUNT + 1
+    assert b'"right-hand-1"' in outputs[3].read_bytes()
+    assert f"Frames: {COUNT}\n" in outputs[4].read_text()
     overlay = cv2.VideoCapture(str(tmp_path / "o.mp4"))
     frames = [overlay.read()[1] for _ in range(COUNT)]
     assert not overlay.read()[0]

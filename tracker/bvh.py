@@ -1,43 +1,41 @@
 """Tracks as BVH, which motion capture programs read: lengths in centimetres, angles in degrees, a root for each hand.
 
-A joint's channels are its turns about z, y and x, in this order: for the long fingers nearly abduction, nothing and flexion. BVH has no way
-to say that a hand is not there: it stays where it was.
+A joint's channels are its turns about z, y and x, in this order, of axes that at rest are the wrist's. BVH has no way to say that a hand is
+not there: it stays where it was, or is to be.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from handpose.skeleton import PARENTS, TIPS, WRIST
-from tracker.animation import WEBXR_NAMES, Clip, Rows, clips_of
+from handpose.skeleton import PARENTS, TIPS, WEBXR_NAMES, WRIST
+from tracker.animation import Clip
 
 _TURNING = np.setdiff1d(np.arange(len(WEBXR_NAMES)), TIPS)  # in the order in which the hierarchy names them
 _TURNS = "Zrotation Yrotation Xrotation"
 
 
-def encode_bvh(head: dict[str, Any], rows: Rows) -> bytes:
-    """Write the rows of a track file as a BVH file of evenly spaced frames, at the header's rate."""
-    clips = clips_of(rows)
-    shown, interval_s = _evenly([row["time_s"] for row in rows], head["fps"])
+def encode_bvh(head: dict[str, Any], times_s: np.ndarray, clips: Sequence[Clip]) -> bytes:
+    """Write clips whose frames are at times_s (T,) [s] as a BVH file of evenly spaced frames, at the header's rate."""
+    shown = _evenly(times_s, head["fps"])
     lines = ["HIERARCHY"]
     for clip in clips:
         lines += _joint(clip, WRIST, 0)
     columns = [part[shown] for clip in clips for part in (clip.root_mm / 10, _angles_deg(clip.turns[:, _TURNING]))]
-    lines += ["MOTION", f"Frames: {len(shown)}", f"Frame Time: {interval_s:.8f}"]
+    lines += ["MOTION", f"Frames: {len(shown)}", f"Frame Time: {1 / head['fps']:.8f}"]
     for numbers in np.concatenate(columns, axis=1) if columns else np.zeros((len(shown), 0)):
         lines.append(" ".join(f"{number:.4f}" for number in numbers))
     return ("\n".join(lines) + "\n").encode()
 
 
-def _evenly(times_s: list[float], fps: float) -> tuple[np.ndarray, float]:
-    """Give the row that is nearest to each of evenly spaced moments, and the seconds between two of these."""
-    times = np.array(times_s, float)
-    count = round((times[-1] - times[0]) * fps) + 1 if len(times) else 0
-    moments = times[:1] + np.arange(count) / fps
-    between = (times[1:] + times[:-1]) / 2
-    return np.searchsorted(between, moments), 1 / fps
+def _evenly(times_s: np.ndarray, fps: float) -> np.ndarray:
+    """Give the frame that is nearest to each of evenly spaced moments."""
+    count = round((times_s[-1] - times_s[0]) * fps) + 1 if len(times_s) else 0
+    moments = times_s[:1] + np.arange(count) / fps
+    return np.searchsorted((times_s[1:] + times_s[:-1]) / 2, moments)
 
 
 def _joint(clip: Clip, joint: int, depth: int) -> list[str]:
@@ -54,7 +52,10 @@ def _joint(clip: Clip, joint: int, depth: int) -> list[str]:
 
 
 def _angles_deg(turns: np.ndarray) -> np.ndarray:
-    """Take rotations (T, J, 3, 3) apart into turns about z, y, x, (T, 3 J) [deg], without jumps from one frame to the next."""
+    """Take rotations (T, J, 3, 3) apart into turns about z, y, x, (T, 3 J) [deg].
+
+    Of the two ways to do so the one nearer to the frame before is taken; with y near 90, z and x still swing against each other.
+    """
     z = np.arctan2(turns[..., 1, 0], turns[..., 0, 0])
     y = np.arcsin(np.clip(-turns[..., 2, 0], -1, 1))
     x = np.arctan2(turns[..., 2, 1], turns[..., 2, 2])

@@ -1,6 +1,6 @@
 """Tracks as binary glTF 2.0, which Blender, game engines and browsers open: a skinned hand of its size for each track, and the camera.
 
-Metres and seconds; a hand that is not seen has no size.
+Metres and seconds; while a hand is not there it has no size.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from handpose.rotation import log_so3
-from handpose.skeleton import N_JOINTS, PARENTS, TIPS, WRIST, Skeleton
-from tracker.animation import WEBXR_NAMES, Clip, Rows, clips_of
+from handpose.rotation import quaternions
+from handpose.skeleton import N_JOINTS, PARENTS, TIPS, WEBXR_NAMES, WRIST, Skeleton
+from tracker.animation import Clip
 
 _FLOAT, _BYTE, _INDEX = 5126, 5121, 5125  # componentType
 _DTYPES = {_FLOAT: "<f4", _BYTE: "u1", _INDEX: "<u4"}
@@ -28,14 +29,12 @@ _SKIN = {
 }
 
 
-def encode_glb(head: dict[str, Any], rows: Rows) -> bytes:
-    """Write the rows of a track file as a .glb file."""
+def encode_glb(head: dict[str, Any], times_s: np.ndarray, clips: Sequence[Clip]) -> bytes:
+    """Write clips whose frames are at times_s (T,) [s], and the header's camera, as a .glb file."""
     scene = _Scene()
     if head["camera"]:
         scene.add_camera(head["camera"], head["size_px"])
-    clips = clips_of(rows)
     if clips:
-        times_s = np.array([row["time_s"] for row in rows], float)
         scene.begin_animation(times_s - times_s[0])
     for clip in clips:
         scene.add_clip(clip)
@@ -67,7 +66,7 @@ class _Scene:
         return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
 
     def add_camera(self, camera: dict[str, float], size_px: list[int]) -> None:
-        """Add the camera that took the frames, of `size_px` (width, height); glTF knows of no lens that is off the middle."""
+        """Add the camera that took the frames, of `size_px` (width, height); glTF knows of no lens that distorts or is off the middle."""
         width, height = size_px
         view = {"yfov": 2 * math.atan(height / 2 / camera["fy"]), "znear": 0.01}
         view["aspectRatio"] = width / camera["fx"] / (height / camera["fy"])
@@ -92,7 +91,7 @@ class _Scene:
             if joint not in TIPS:
                 self._animate(joints[joint], "rotation", turns[:, joint])
         self._animate(joints[WRIST], "translation", root_m)
-        self._animate(joints[WRIST], "scale", np.repeat(clip.seen[:, None], 3, axis=1), "STEP")
+        self._animate(joints[WRIST], "scale", np.repeat(clip.there[:, None], 3, axis=1), "STEP")
         # Without a node of its own above its joints, Blender takes all hands for one armature.
         armature = self._add("nodes", {"name": clip.name, "children": [joints[WRIST]]})
         surface = {"mesh": self._mesh(clip), "skin": self._skin(clip, joints, armature)}
@@ -151,8 +150,7 @@ def _surface(skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     from handpose.synthesis.build_hand import build_hand
     from handpose.synthesis.mesh import FOREARM
 
-    left = skeleton if skeleton.side == "left" else skeleton.mirrored()
-    mesh = build_hand(left) if skeleton.side == "left" else build_hand(left).mirrored()
+    mesh = build_hand(skeleton) if skeleton.side == "left" else build_hand(skeleton.mirrored()).mirrored()
     triangles = mesh.triangles[(mesh.vertices_mm[mesh.triangles, 1] > _CUFF_MM).any(axis=1)]
     kept, triangles = np.unique(triangles, return_inverse=True)
     influences = np.zeros((len(kept), N_JOINTS))
@@ -164,9 +162,7 @@ def _surface(skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
 
 def _quaternions(turns: np.ndarray) -> np.ndarray:
     """Turn rotations (T, J, 3, 3) into quaternions (T, J, 4), x y z w, each nearer to the one before than its negative is."""
-    vectors = log_so3(turns)
-    half = np.linalg.norm(vectors, axis=-1, keepdims=True) / 2
-    quaternions = np.concatenate([vectors * np.sinc(half / np.pi) / 2, np.cos(half)], axis=-1)
-    products = (quaternions[1:] * quaternions[:-1]).sum(axis=-1, keepdims=True)
-    signs = np.cumprod(np.where(products < 0, -1.0, 1.0), axis=0)
-    return np.concatenate([quaternions[:1], quaternions[1:] * signs])
+    found = np.roll(quaternions(turns), -1, axis=-1)
+    products = (found[1:] * found[:-1]).sum(axis=-1, keepdims=True)
+    found[1:] *= np.cumprod(np.where(products < 0, -1.0, 1.0), axis=0)
+    return found

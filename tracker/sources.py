@@ -19,6 +19,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # silent; FFmpeg reads it
 
 PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _USUAL_FPS = 30.0
+_LEAST_S = 1e-4  # between two frames: the times of a track file are rounded
 _SHORT_S = 0.5  # so much earlier the last frame may come than a file ends: sound goes on for longer
 
 
@@ -107,7 +108,7 @@ class VideoSource:
         """Trust the file's own time of a frame, since rates vary within a file, unless it does not advance."""
         assert self.fps is not None
         own = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        return own if own > time_s else time_s + 1 / self.fps
+        return own if own > time_s + _LEAST_S else time_s + 1 / self.fps
 
 
 class ImageSource:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Callable, Iterable
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from handpose.errors import HandposeError
+from handpose.outputs import write_whole
 from handpose.skeleton import ANGLE_NAMES, JOINT_NAMES
 from tracker.animation import AnimationWriter
 from tracker.bvh import encode_bvh
@@ -35,7 +37,7 @@ Row = dict[str, Any]
 
 
 class Writer(Protocol):
-    """Something that takes rows, one per frame, and is closed."""
+    """Something that takes rows, one per frame, and is closed. Both raise OSError or HandposeError where the file cannot be written."""
 
     def write(self, row: Row) -> None: ...
 
@@ -148,7 +150,9 @@ class _Npz:
     """Arrays with one entry per hand and frame, and per frame its time and image; written at the end: a zip cannot grow row by row."""
 
     def __init__(self, path: Path, head: Row):
-        self._file, self._head = path.open("wb"), head
+        with path.open("ab"):
+            pass
+        self._path, self._head = path, head
         self._rows: list[Row] = []
 
     def write(self, row: Row) -> None:
@@ -161,8 +165,9 @@ class _Npz:
         arrays: dict[str, Any] = {
             name: np.array([hand[name] for _, hand in pairs], float).reshape(-1, *shapes[name]) for name in _ARRAYS
         }
+        content = io.BytesIO()
         np.savez_compressed(
-            self._file, header=json.dumps(self._head), n_frames=len(self._rows),
+            content, header=json.dumps(self._head), n_frames=len(self._rows),
             frame_time_s=_times_s(self._rows), frame_image=_images(self._rows),
             frame=np.array([row["frame"] for row, _ in pairs], int),
             time_s=_times_s(row for row, _ in pairs), image=_images(row for row, _ in pairs),
@@ -170,7 +175,7 @@ class _Npz:
             state=np.array([hand["state"] for _, hand in pairs], str),
             score=np.array([hand["score"] for _, hand in pairs], float), **arrays,
         )  # fmt: skip
-        self._file.close()
+        write_whole(self._path, content.getvalue())
 
 
 def _times_s(rows: Iterable[Row]) -> np.ndarray:

@@ -14,14 +14,12 @@ import numpy as np
 
 from handpose.errors import HandposeError
 from handpose.kinematics import fk_and_jacobian, joint_frames
-from handpose.skeleton import BASES, DEFAULT_SCALE_MM, M0, N_JOINTS, TIPS, WRIST, Skeleton
+from handpose.skeleton import BASES, DEFAULT_SCALE_MM, M0, N_JOINTS, TIPS, WEBXR_NAMES, WRIST, Skeleton
 from handpose.synthesis.mesh import FOREARM, N_BONES, HandMesh
 
-_FINGER_WORDS = ("index-finger", "middle-finger", "ring-finger", "pinky-finger")
-_THUMB = ("thumb-metacarpal", "thumb-phalanx-proximal", "thumb-phalanx-distal", "thumb-tip")
-_PARTS = ("phalanx-proximal", "phalanx-intermediate", "phalanx-distal", "tip")
-NAMES = ("wrist", *_THUMB, *(f"{finger}-{part}" for finger in _FINGER_WORDS for part in _PARTS))
-_METACARPALS = tuple(f"{finger}-metacarpal" for finger in _FINGER_WORDS)  # they move with the wrist
+_METACARPALS = tuple(
+    f"{finger}-finger-metacarpal" for finger in ("index", "middle", "ring", "pinky")
+)  # they move with the wrist
 _DTYPES = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 _TIP_UNDER_SKIN_MM = 3.0
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
@@ -71,14 +69,14 @@ def _read(content: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
     binary = content[20 + length + 8 :]
     skin = tree["skins"][0]
     names = [tree["nodes"][node]["name"] for node in skin["joints"]]
-    if missing := [name for name in NAMES if name not in names]:
+    if missing := [name for name in WEBXR_NAMES if name not in names]:
         raise ValueError(f"no joint {missing[0]}")
     part = tree["meshes"][0]["primitives"][0]
     bind = np.linalg.inv(_array(tree, binary, skin["inverseBindMatrices"]).reshape(-1, 4, 4).transpose(0, 2, 1))
-    joints = bind[[names.index(name) for name in NAMES], :3, 3]
+    joints = bind[[names.index(name) for name in WEBXR_NAMES], :3, 3]
     vertices = _array(tree, binary, part["attributes"]["POSITION"])
     triangles = _array(tree, binary, part["indices"]).reshape(-1, 3).astype(int)
-    bones = [0 if name in _METACARPALS else NAMES.index(name) for name in names]
+    bones = [0 if name in _METACARPALS else WEBXR_NAMES.index(name) for name in names]
     weights = np.zeros((len(vertices), N_JOINTS))
     influences = np.array(bones)[_array(tree, binary, part["attributes"]["JOINTS_0"]).astype(int)]
     np.add.at(
