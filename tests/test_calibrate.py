@@ -18,7 +18,7 @@ from tracker import cli, load, sources, webcam
 from tracker.calibrate import FingerMeter, proportions
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
-from measured_hands import clip_of, errors_mm
+from measured_hands import clip_of, errors_mm, other_hand
 
 FOV_DEG = 2 * np.degrees(np.arctan(CAMERA.size_px[0] / 2 / CAMERA.fx))
 FINGERS = np.array([1.08, 0.94, 1.0, 1.05, 0.9])  # times the usual ones
@@ -201,7 +201,8 @@ def test_what_is_no_hand_is_refused():
 
 
 def test_a_measured_hand_is_tracked_nearer_to_the_truth():
-    """A rendered hand by the real networks: both its length and its fingers count."""
-    error = errors_mm(clip_of(own_hand(), 1, seconds=2.0))
+    """Rendered hands by the real networks: both their length and their fingers count. Of a single hand the fingers may not."""
+    errors = [errors_mm(clip_of(other_hand(number), number, seconds=2.0)) for number in (0, 4)]
+    error = {name: np.mean([one[name] for one in errors]) for name in errors[0]}
     assert error["measured"] < error["length alone"] < error["usual"]
     assert error["measured"] < 0.6 * error["usual"]
