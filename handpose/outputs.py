@@ -18,14 +18,19 @@ def prepare_outputs(command: str, paths: Iterable[Path]) -> None:
             raise HandposeError(f"{path.parent}: no such folder")
         existed = path.exists()
         try:
-            with path.open("ab"):
-                pass
+            check_writable(path)
         except OSError as error:
             raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error
         if existed:
             print(f"{command}: {path} exists and is replaced", file=sys.stderr)
         else:
             path.unlink()
+
+
+def check_writable(path: Path) -> None:
+    """Raise OSError where a file cannot be written; one that is not there is begun."""
+    with path.open("ab"):
+        pass
 
 
 def write_json(path: Path, content: dict, indent: int | None = None) -> None:

@@ -50,7 +50,10 @@ def log_so3(matrices: np.ndarray) -> np.ndarray:
 
 
 def quaternions(m: np.ndarray) -> np.ndarray:
-    """Turn rotation matrices (..., 3, 3) into unit quaternions (..., 4), (w, x, y, z), w >= 0; the largest of the four squares is used, so none is divided by zero."""
+    """Turn rotation matrices (..., 3, 3) into unit quaternions (..., 4), (w, x, y, z), w >= 0.
+
+    The largest of the four squares is used, so none is divided by zero.
+    """
     xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
     yz, zx, xy = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
     sxy, szx, syz = m[..., 0, 1] + m[..., 1, 0], m[..., 0, 2] + m[..., 2, 0], m[..., 1, 2] + m[..., 2, 1]

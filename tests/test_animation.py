@@ -15,7 +15,7 @@ from handpose.kinematics import forward_kinematics
 from handpose.skeleton import ANGLE_LIMITS_RAD, N_JOINTS, TIPS, WEBXR_NAMES, Skeleton
 from handpose.synthesis.build_hand import build_hand
 from handpose.synthesis.gltf import load_hand
-from tracker import animation, cli
+from tracker import cli, late_writer
 from tracker.hand import State, TrackedHand
 from tracker.track_file import frame_row, header, open_writer
 
@@ -291,14 +291,15 @@ def test_who_stops_it_at_the_end_keeps_what_was_there(tmp_path, monkeypatch, nam
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_a_second_ctrl_c_is_told(tmp_path, monkeypatch):
-    writer = open_writer(tmp_path / "t.glb", header("clip.mp4", 30.0, (640, 480), CAMERA, "given", "some weights"))
+@pytest.mark.parametrize("name", ["t.bvh", "t.glb", "t.npz"])
+def test_a_second_ctrl_c_is_told(tmp_path, monkeypatch, name):
+    writer = open_writer(tmp_path / name, header("clip.mp4", 30.0, (640, 480), CAMERA, "given", "some weights"))
 
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(animation, "write_whole", stopped)
-    with pytest.raises(HandposeError, match=r"t\.glb: was interrupted and is not written"):
+    monkeypatch.setattr(late_writer, "write_whole", stopped)
+    with pytest.raises(HandposeError, match=f"{name}: was interrupted and is not written"):
         writer.close()
 
 

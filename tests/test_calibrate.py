@@ -202,7 +202,8 @@ def test_what_is_no_hand_is_refused():
 
 def test_a_measured_hand_is_tracked_nearer_to_the_truth():
     """Rendered hands by the real networks: both their length and their fingers count. Of a single hand the fingers may not."""
-    errors = [errors_mm(clip_of(other_hand(number), number, seconds=2.0)) for number in (0, 4)]
+    hands = {1: own_hand(), 0: other_hand(0), 4: other_hand(4)}
+    errors = [errors_mm(clip_of(hand, number, seconds=2.0)) for number, hand in hands.items()]
     error = {name: np.mean([one[name] for one in errors]) for name in errors[0]}
     assert error["measured"] < error["length alone"] < error["usual"]
     assert error["measured"] < 0.6 * error["usual"]

@@ -15,8 +15,8 @@ import numpy as np
 
 from handpose.errors import HandposeError
 from handpose.kinematics import joint_frames
-from handpose.outputs import write_whole
 from handpose.skeleton import PARENTS, Side, Skeleton
+from tracker.late_writer import LateWriter
 
 _Y_UP = np.diag([1.0, -1.0, -1.0])
 _POSE = ("wrist_translation_mm", "wrist_rotation_rad", "angles_rad")
@@ -39,7 +39,7 @@ class Clip:
 Encode = Callable[[dict[str, Any], np.ndarray, Sequence[Clip]], bytes]
 
 
-class AnimationWriter:
+class AnimationWriter(LateWriter):
     """Keeps the poses of a track file's rows and at the end writes what `encode` makes of its header, the frames' times (T,) [s] and the
     clips: one for each id, two where the tracker changed its mind about the side.
     """
@@ -48,9 +48,8 @@ class AnimationWriter:
         """Raises HandposeError where the header has no rate, for pictures do not move, and OSError where the file cannot be written."""
         if not head["fps"]:
             raise HandposeError(f"{path}: an animation needs the frames of a video")
-        with path.open("ab"):
-            pass
-        self._path, self._head, self._encode = path, head, encode
+        super().__init__(path, head)
+        self._encode = encode
         self._times_s: list[float] = []
         self._hands: dict[tuple[int, Side], dict[int, tuple[np.ndarray, np.ndarray]]] = {}
 
@@ -62,16 +61,11 @@ class AnimationWriter:
             found[len(self._times_s)] = (np.array(hand["joints_mm"]), pose)
         self._times_s.append(row["time_s"])
 
-    def close(self) -> None:
-        """Write the file whole. Raises HandposeError where that cannot be done, or is interrupted: then what was there before stays."""
+    def content(self) -> bytes:
+        """Encode all frames."""
         frames = len(self._times_s)
-        try:
-            clips = [
-                _clip(f"{side}-hand-{number}", side, found, frames) for (number, side), found in self._hands.items()
-            ]
-            write_whole(self._path, self._encode(self._head, np.array(self._times_s, float), clips))
-        except KeyboardInterrupt as stop:
-            raise HandposeError(f"{self._path}: was interrupted and is not written") from stop
+        clips = [_clip(f"{side}-hand-{number}", side, found, frames) for (number, side), found in self._hands.items()]
+        return self._encode(self._head, np.array(self._times_s, float), clips)
 
 
 def _clip(name: str, side: Side, found: dict[int, tuple[np.ndarray, np.ndarray]], frames: int) -> Clip:

@@ -14,12 +14,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from handpose.errors import HandposeError
-from handpose.outputs import write_whole
 from handpose.skeleton import ANGLE_NAMES, JOINT_NAMES
 from tracker.animation import AnimationWriter
 from tracker.bvh import encode_bvh
 from tracker.glb import encode_glb
 from tracker.hand import TrackedHand
+from tracker.late_writer import LateWriter
 
 FORMAT, VERSION = "hand-track", 1
 _ARRAYS = (
@@ -146,28 +146,26 @@ class _Csv:
         self._file.close()
 
 
-class _Npz:
+class _Npz(LateWriter):
     """Arrays with one entry per hand and frame, and per frame its time and image; written at the end: a zip cannot grow row by row."""
 
     def __init__(self, path: Path, head: Row):
-        with path.open("ab"):
-            pass
-        self._path, self._head = path, head
+        super().__init__(path, head)
         self._rows: list[Row] = []
 
     def write(self, row: Row) -> None:
         self._rows.append(row)
 
-    def close(self) -> None:
+    def content(self) -> bytes:
         pairs = [(row, hand) for row in self._rows for hand in row["hands"]]
         shapes = {"joints_px": (21, 2), "joints_mm": (21, 3), "confidence": (21,), "sigma_mm": (21, 2),
                   "wrist_translation_mm": (3,), "wrist_rotation_rad": (3,), "angles_rad": (20,)}  # fmt: skip
         arrays: dict[str, Any] = {
             name: np.array([hand[name] for _, hand in pairs], float).reshape(-1, *shapes[name]) for name in _ARRAYS
         }
-        content = io.BytesIO()
+        file = io.BytesIO()
         np.savez_compressed(
-            content, header=json.dumps(self._head), n_frames=len(self._rows),
+            file, header=json.dumps(self._head), n_frames=len(self._rows),
             frame_time_s=_times_s(self._rows), frame_image=_images(self._rows),
             frame=np.array([row["frame"] for row, _ in pairs], int),
             time_s=_times_s(row for row, _ in pairs), image=_images(row for row, _ in pairs),
@@ -175,7 +173,7 @@ class _Npz:
             state=np.array([hand["state"] for _, hand in pairs], str),
             score=np.array([hand["score"] for _, hand in pairs], float), **arrays,
         )  # fmt: skip
-        write_whole(self._path, content.getvalue())
+        return file.getvalue()
 
 
 def _times_s(rows: Iterable[Row]) -> np.ndarray:
