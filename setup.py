@@ -25,7 +25,9 @@ TRAIN = [
     "tensorboardX>=2.6",  # TensorFlow no longer brings a writer of its logs
     "ai-edge-litert>=2.1",  # runs exported LiteRT files
 ]
+VIEWER = ["rerun-sdk>=0.41"]
 DEV = [
+    *VIEWER,
     "jax>=0.5",
     "pytest>=8",
     "pytest-xdist>=3.7",  # make test runs the suite in two processes
@@ -73,6 +75,7 @@ setup(
     extras_require={
         "gpu": ["onnxruntime-gpu>=1.20"],
         "train": TRAIN,
+        "viewer": VIEWER,
         "cluster": ["ray>=2.40"],
         "inception": ["torchmetrics[image]>=1.4"],
         "dev": DEV,

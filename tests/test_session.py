@@ -88,7 +88,7 @@ def test_control_c_while_files_are_opened_ends_in_peace(world, tracker, tmp_path
     assert summary.frames == 0
 
 
-def test_an_error_closes_bar_window_and_files(world, tracker, tmp_path, bar):
+def test_an_error_closes_bar_viewer_and_files(world, tracker, tmp_path, bar):
     class Window:
         closed = False
 
@@ -98,11 +98,11 @@ def test_an_error_closes_bar_window_and_files(world, tracker, tmp_path, bar):
         def close(self):
             self.closed = True
 
-    outputs = Outputs([tmp_path / "t.jsonl", tmp_path / "t.npz"], window=Window())
+    outputs = Outputs([tmp_path / "t.jsonl", tmp_path / "t.npz"], viewer=Window())
     with pytest.raises(HandposeError, match="unplugged; what was tracked is kept"):
         run_session(Camera(world, [0.0, 0.1], fails=True), tracker, outputs)
     assert bar.closed
-    assert outputs.window.closed
+    assert outputs.viewer.closed
     assert len(read_tracks(tmp_path / "t.jsonl")[1]) == 2
     with np.load(tmp_path / "t.npz") as data:
         assert data["n_frames"] == 2

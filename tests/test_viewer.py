@@ -6,11 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
+from handpose.camera import Camera
 from tracker import viewer
-from tracker.viewer import WindowViewer
+from tracker.viewer import View, WindowViewer
 
 IMAGE = np.zeros((120, 160, 3), np.uint8)
 IMAGE[:, :20] = (200, 30, 30)
+VIEW = View(0, 0.0, IMAGE, [], Camera.from_fov((160, 120)), {"regnet": 3.0})
 
 
 class Screen:
@@ -29,8 +31,8 @@ class Screen:
 def test_q_and_escape_close(monkeypatch, key):
     screen = Screen(monkeypatch, " " + key)
     window = WindowViewer()
-    assert window.show(IMAGE, [], {"regnet": 3.0})
-    assert not window.show(IMAGE, [], {"regnet": 3.0})
+    assert window.show(VIEW)
+    assert not window.show(VIEW)
     window.close()
     assert screen.destroyed
     assert len(screen.shown) == 2
@@ -38,7 +40,7 @@ def test_q_and_escape_close(monkeypatch, key):
 
 def test_closing_by_the_mouse_ends_too(monkeypatch):
     Screen(monkeypatch, visible=0.0)
-    assert not WindowViewer().show(IMAGE, [], {})
+    assert not WindowViewer().show(VIEW)
 
 
 def test_a_window_that_cannot_be_asked_any_more_was_closed(monkeypatch):
@@ -49,14 +51,14 @@ def test_a_window_that_cannot_be_asked_any_more_was_closed(monkeypatch):
         raise cv2.error("NULL guiReceiver")
 
     monkeypatch.setattr(cv2, "getWindowProperty", gone)
-    assert not WindowViewer().show(IMAGE, [], {})
+    assert not WindowViewer().show(VIEW)
 
 
 def test_m_mirrors_the_picture_but_not_the_words(monkeypatch):
     screen = Screen(monkeypatch, "m")
     window = WindowViewer()
     for _ in range(2):
-        window.show(IMAGE, [], {})
+        window.show(VIEW)
     plain, mirrored = screen.shown
     np.testing.assert_array_equal(plain[100, 5], (30, 30, 200))  # OpenCV shows BGR
     np.testing.assert_array_equal(mirrored[100, -5], (30, 30, 200))
@@ -74,8 +76,8 @@ def test_a_display_that_is_missing_or_dead_is_told_in_a_line_and_tracking_goes_o
         monkeypatch.setenv("DISPLAY", display)
     monkeypatch.setattr(cv2, "imshow", lambda *_: pytest.fail("a window was opened"))
     window = WindowViewer()
-    assert window.show(IMAGE, [], {})
-    assert window.show(IMAGE, [], {})
+    assert window.show(VIEW)
+    assert window.show(VIEW)
     window.close()
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("tracker: no window can be opened (no display, ")

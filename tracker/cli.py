@@ -6,11 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handpose.command import exit_code
 from handpose.errors import HandposeError
-from tracker.options import ANIMATED, open_source, parse_calibrate, parse_track
+from tracker.options import ANIMATED, RECORDING, open_source, parse_calibrate, parse_track
+
+if TYPE_CHECKING:
+    from tracker.sources import Source
+    from tracker.viewer import Viewer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,17 +41,21 @@ def _track(args: argparse.Namespace) -> None:
         raise HandposeError(f"{animated[0]}: pictures do not move: it goes with --video, --webcam or --demo")
     if args.video is not None and any(path.resolve() == args.video.resolve() for path in written):
         raise HandposeError(f"{args.video}: cannot be tracked and written at once")
+    if args.viewer == "rerun" or any(path.suffix == RECORDING for path in args.output):
+        from tracker.rerun_scene import load_rerun
+
+        load_rerun()
     prepare_outputs("tracker", written)
     hand, hand_scale = load_hand(args.hand) if args.hand else (None, "default")
     camera, origin = _camera(args)
     tracker = HandTracker(camera, args.hands, hand=hand, **_seeing(args))
-    outputs = Outputs(args.output, args.overlay, _window(args), origin, hand_scale)
+    outputs = Outputs(args.output, args.overlay, _viewer(args, source), origin, hand_scale)
     summary = run_session(source, tracker, outputs, keep_rows=args.demo)
     if args.demo:
         from tracker.demonstration import report
 
         print(report(summary.rows))
-    if not args.output and not args.overlay and not args.demo and outputs.window is None:
+    if not args.output and not args.overlay and not args.demo and outputs.viewer is None:
         print(
             "tracker: nothing was asked for: --output FILE keeps the tracks, --viewer window shows them",
             file=sys.stderr,
@@ -67,7 +75,7 @@ def _calibrate(args: argparse.Namespace) -> None:
     camera, _ = _camera(args)
     meter = FingerMeter(camera, **_seeing(args))
     enough = (lambda: meter.enough) if args.webcam is not None else None
-    summary = run_session(source, meter, Outputs(window=_window(args)), enough=enough)
+    summary = run_session(source, meter, Outputs(viewer=_viewer(args, source)), enough=enough)
     _close(source, summary)
     if summary.stopped:
         print(f"tracker: {args.output} was not written", file=sys.stderr)
@@ -100,11 +108,17 @@ def _seeing(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _window(args: argparse.Namespace):
-    from tracker.viewer import WindowViewer
+def _viewer(args: argparse.Namespace, source: Source) -> Viewer | None:
+    kind = args.viewer or ("window" if args.webcam is not None else "none")
+    if kind == "rerun":
+        from tracker.rerun_viewer import RerunViewer
 
-    viewer = args.viewer or ("window" if args.webcam is not None else "none")
-    return WindowViewer(mirror=args.webcam is not None) if viewer == "window" else None
+        return RerunViewer(source.label)
+    if kind == "window":
+        from tracker.viewer import WindowViewer
+
+        return WindowViewer(mirror=args.webcam is not None)
+    return None
 
 
 def _close(source, summary) -> None:

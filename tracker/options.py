@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from tracker.sources import Source
 
 ANIMATED = (".bvh", ".glb")
-_SUFFIXES = (".jsonl", ".csv", ".npz", *ANIMATED)
+RECORDING = ".rrd"
+_SUFFIXES = (".jsonl", ".csv", ".npz", *ANIMATED, RECORDING)
 _HAND_LENGTHS_MM = (80, 260)
 
 
@@ -111,7 +112,9 @@ def path_ending(*suffixes: str, told: str) -> Callable[[str], Path]:
 
 def _add_seeing(parser: argparse.ArgumentParser) -> None:
     """Add how frames are seen and shown."""
-    parser.add_argument("--viewer", choices=("window", "none"), help="default: window with --webcam, otherwise none")
+    parser.add_argument(
+        "--viewer", choices=("window", "rerun", "none"), help="default: window with --webcam, otherwise none"
+    )
     parser.add_argument("--mirrored", action="store_true", help="the feed is a selfie mirror: it is turned back first")
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument(

@@ -13,11 +13,13 @@ import numpy as np
 from handpose.errors import HandposeError
 from tracker.hand import State, TrackedHand
 from tracker.load import weights_in_words
+from tracker.options import RECORDING
 from tracker.overlay import OverlayWriter
 from tracker.pipeline import HandTracker
+from tracker.rerun_viewer import RerunRecorder
 from tracker.sources import Frame, Source
 from tracker.track_file import Row, Writer, frame_row, header, open_writer
-from tracker.viewer import WindowViewer
+from tracker.viewer import View, Viewer
 
 
 @dataclass
@@ -26,7 +28,7 @@ class Outputs:
 
     tracks: Sequence[Path] = ()
     overlay: Path | None = None
-    window: WindowViewer | None = None
+    viewer: Viewer | None = None
     camera_origin: str = "default"
     hand_scale: str = "default"
 
@@ -55,7 +57,7 @@ def run_session(
     keep_rows: bool = False,
     enough: Callable[[], bool] | None = None,
 ) -> Summary:
-    """Track all frames of a source, or until `enough`; Ctrl-C or a closed window ends it with everything so far written.
+    """Track all frames of a source, or until `enough`; Ctrl-C or a closed viewer ends it with everything so far written.
 
     Raises HandposeError where the source fails or a file cannot be written any further; what was written stays readable.
     """
@@ -68,7 +70,7 @@ def run_session(
     head |= {"mirrored": True} if tracker.mirrored else {}
     try:
         with ExitStack() as stack:
-            writers, overlay = _open(outputs, source, head, stack)
+            writers, overlay, viewers = _open(outputs, source, head, stack)
             bar = stack.enter_context(_progress(source))
             stack.enter_context(source)
             for frame in _frames(source, outputs):
@@ -78,11 +80,12 @@ def run_session(
                     writer.write(row)
                 if keep_rows:
                     summary.rows.append(row)
-                image = frame.image[:, ::-1] if tracker.mirrored else frame.image
+                view = _view(tracker, frame, hands)
                 if overlay is not None and frame.time_s is not None:
-                    overlay.write(image, hands, frame.time_s)
+                    overlay.write(view.image, hands, frame.time_s)
                 bar.update()
-                if outputs.window is not None and not outputs.window.show(image, hands, tracker.stage_ms):
+                still_open = [viewer.show(view) for viewer in viewers]
+                if not all(still_open):
                     summary.stopped = True
                     break
                 if enough is not None and enough():
@@ -94,20 +97,27 @@ def run_session(
     return summary
 
 
-def _open(outputs: Outputs, source: Source, head: Row, stack: ExitStack) -> tuple[list[Writer], OverlayWriter | None]:
-    """Open the files; the stack closes each of them, and the window, whatever happens."""
-    if outputs.window is not None:
-        stack.callback(outputs.window.close)
+def _open(
+    outputs: Outputs, source: Source, head: Row, stack: ExitStack
+) -> tuple[list[Writer], OverlayWriter | None, list[Viewer]]:
+    """Open the files; the stack closes each of them, and the viewers, whatever happens."""
+    viewers = [] if outputs.viewer is None else [outputs.viewer]
+    for viewer in viewers:
+        stack.callback(viewer.close)
     writers, overlay = [], None
     for path in outputs.tracks:
-        writers.append(open_writer(path, head))
-        stack.callback(writers[-1].close)
+        if path.suffix == RECORDING:
+            viewers.append(RerunRecorder(path, source.label))
+            stack.callback(viewers[-1].close)
+        else:
+            writers.append(open_writer(path, head))
+            stack.callback(writers[-1].close)
     if outputs.overlay is not None:
         if source.size_px is None or source.fps is None:
             raise HandposeError("--overlay makes a video of a video: it goes with --video, --webcam or --demo")
         overlay = OverlayWriter(outputs.overlay, source.fps, source.size_px)
         stack.callback(overlay.close)
-    return writers, overlay
+    return writers, overlay, viewers
 
 
 def _frames(source: Source, outputs: Outputs) -> Iterator[Frame]:
@@ -127,6 +137,12 @@ def _track(tracker: HandTracker, frame: Frame, summary: Summary) -> list[Tracked
     summary.frames += 1
     summary.with_hand += any(hand.state is State.TRACKED for hand in hands)
     return hands
+
+
+def _view(tracker: HandTracker, frame: Frame, hands: list[TrackedHand]) -> View:
+    image = frame.image[:, ::-1] if tracker.mirrored else frame.image
+    camera = tracker.camera_for((image.shape[1], image.shape[0]))
+    return View(frame.index, frame.time_s, image, hands, camera, tracker.stage_ms)
 
 
 def _row(tracker: HandTracker, frame: Frame, hands: list[TrackedHand], origin: str) -> Row:

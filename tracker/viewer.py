@@ -1,4 +1,4 @@
-"""A window with the picture, the skeletons and the time each stage takes. `m` mirrors the view, `q` or Esc closes it."""
+"""What is shown of a tracked frame, and the window that shows it. `m` mirrors the view, `q` or Esc closes it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
 
+from handpose.camera import Camera
 from tracker.hand import TrackedHand
 from tracker.overlay import draw_hands, write_text
 
@@ -19,6 +22,28 @@ _QUIT_KEYS = (ord("q"), 27)
 _SMOOTHING = 0.9
 _PROBE = "import cv2; cv2.namedWindow('tracker'); cv2.destroyAllWindows()"
 _PROBE_S = 20.0  # a display over a dead network may never answer
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A tracked frame: its number, its time [s] (None for a picture of its own), the picture (H, W, 3) RGB uint8, a selfie mirror's turned
+    back, its hands, its camera, and the time that each stage took [ms].
+    """
+
+    frame: int
+    time_s: float | None
+    image: np.ndarray
+    hands: Sequence[TrackedHand]
+    camera: Camera
+    stage_ms: Mapping[str, float]
+
+
+class Viewer(Protocol):
+    """Something that shows frames until it is closed, by the user too: then `show` gives False."""
+
+    def show(self, view: View) -> bool: ...
+
+    def close(self) -> None: ...
 
 
 class WindowViewer:
@@ -35,12 +60,12 @@ class WindowViewer:
                 file=sys.stderr,
             )
 
-    def show(self, image: np.ndarray, hands: Sequence[TrackedHand], stage_ms: Mapping[str, float]) -> bool:
-        """Show a frame (H, W, 3) RGB; False once the user has closed the window."""
+    def show(self, view: View) -> bool:
+        """Show a frame; False once the user has closed the window."""
         if not self._open:
             return True
-        self._measure(stage_ms)
-        drawn = draw_hands(image, hands)
+        self._measure(view.stage_ms)
+        drawn = draw_hands(view.image, view.hands)
         drawn = np.ascontiguousarray(drawn[:, ::-1]) if self.mirror else drawn
         write_text(drawn, self._status(), np.array([6.0, 0.0]))
         cv2.imshow(_TITLE, cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
