@@ -16,6 +16,7 @@ import numpy as np
 from handpose.errors import HandposeError
 from handpose.kinematics import joint_frames
 from handpose.skeleton import PARENTS, Side, Skeleton
+from tracker.hand import skeleton_of
 from tracker.late_writer import LateWriter
 
 _Y_UP = np.diag([1.0, -1.0, -1.0])
@@ -70,8 +71,7 @@ class AnimationWriter(LateWriter):
 
 def _clip(name: str, side: Side, found: dict[int, tuple[np.ndarray, np.ndarray]], frames: int) -> Clip:
     joints, poses = (np.array(part) for part in zip(*found.values(), strict=True))
-    lengths = np.median(np.linalg.norm(joints - joints[:, PARENTS], axis=-1), axis=0)  # they are rounded in each row
-    skeleton = Skeleton.default(side).with_bone_lengths(lengths)
+    skeleton = skeleton_of(side, joints)
     turned = np.array([joint_frames(skeleton, pose)[0] for pose in poses])
     turns = np.swapaxes(turned[:, PARENTS], -1, -2) @ turned
     turns[:, 0] = _Y_UP @ turned[:, 0]

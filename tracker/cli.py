@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from handpose.command import exit_code
 from handpose.errors import HandposeError
-from tracker.options import ANIMATED, RECORDING, open_source, parse_calibrate, parse_track
+from tracker.options import ANIMATED, RECORDING, open_source, parse_calibrate, parse_smooth, parse_track
 
 if TYPE_CHECKING:
     from tracker.sources import Source
@@ -22,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ["train-detector"]:
         return exit_code("tracker", partial(_train_detector, arguments[1:]))
+    if arguments[:1] == ["smooth"]:
+        return exit_code("tracker", partial(_smooth, parse_smooth(arguments[1:])))
     if arguments[:1] == ["calibrate"]:
         return exit_code("tracker", partial(_calibrate, parse_calibrate(arguments[1:])))
     return exit_code("tracker", partial(_track, parse_track(arguments)))
@@ -61,6 +63,14 @@ def _track(args: argparse.Namespace) -> None:
             file=sys.stderr,
         )
     _close(source, summary)
+
+
+def _smooth(args: argparse.Namespace) -> None:
+    from tracker.smooth import smooth_file
+
+    if any(path.resolve() == args.i.resolve() for path in args.output):
+        raise HandposeError(f"{args.i}: cannot be smoothed and written at once")
+    print(f"tracker: {smooth_file(args.i, args.output)}", file=sys.stderr)
 
 
 def _calibrate(args: argparse.Namespace) -> None:

@@ -9,6 +9,10 @@ from numba import njit
 
 from handpose.rotation import exp_so3, log_so3
 
+_PX_CUTOFF_HZ = 2.5
+_PX_BETA_HZ = 10.0  # per crop side per second
+_SMALLEST_CROP_PX = 12.0
+
 
 class OneEuro:
     """Filter values of any shape.
@@ -43,6 +47,22 @@ class OneEuro:
         )
         self._raw, self._time_s = value, time_s
         return self._value
+
+
+class PixelFilter:
+    """Filter the joints of a hand in the picture (21, 2) [px] by how fast they move beside its crop's side [px]."""
+
+    def __init__(self):
+        self._path = OneEuro(_PX_CUTOFF_HZ, 0.0)
+
+    def reset(self) -> None:
+        """Forget the past."""
+        self._path.reset()
+
+    def __call__(self, joints_px: np.ndarray, crop_side_px: float, time_s: float) -> np.ndarray:
+        """Filter the joints of `time_s` [s]."""
+        self._path.beta[:] = _PX_BETA_HZ / max(crop_side_px, _SMALLEST_CROP_PX)
+        return self._path(joints_px, time_s)
 
 
 class PoseFilter:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from handpose.skeleton import Side
+from handpose.skeleton import PARENTS, Side, Skeleton
 
 
 class State(StrEnum):
@@ -38,3 +38,14 @@ class TrackedHand:
     wrist_translation_mm: np.ndarray
     wrist_rotation_rad: np.ndarray
     angles_rad: np.ndarray
+
+    @property
+    def vector(self) -> np.ndarray:
+        """The pose as kinematics takes it, (26,): wrist [mm, rad] and angles [rad]."""
+        return np.concatenate([self.wrist_translation_mm, self.wrist_rotation_rad, self.angles_rad])
+
+
+def skeleton_of(side: Side, joints_mm: np.ndarray) -> Skeleton:
+    """Give the hand that a track was fitted with, by its joints in all frames (T, 21, 3) [mm]: a track file rounds each."""
+    lengths = np.median(np.linalg.norm(joints_mm - joints_mm[:, PARENTS], axis=-1), axis=0)
+    return Skeleton.default(side).with_bone_lengths(lengths)

@@ -1,18 +1,18 @@
-"""The options of the command `tracker` and of its subcommand `calibrate`."""
+"""The options of the command `tracker` and of its subcommands `smooth` and `calibrate`."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tracker.sources import Source
 
 ANIMATED = (".bvh", ".glb")
 RECORDING = ".rrd"
-_SUFFIXES = (".jsonl", ".csv", ".npz", *ANIMATED, RECORDING)
+_TRACKS = (".jsonl", ".csv", ".npz", *ANIMATED)
 _HAND_LENGTHS_MM = (80, 260)
 
 
@@ -21,14 +21,12 @@ def parse_track(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "tracker",
         description="Track hands: 21 joints in pixels and millimetres and 26 joint parameters for each hand and frame.",
-        epilog="`tracker calibrate --help` tells how to measure your hand, `tracker train-detector --help` how to train the detector.",
+        epilog="`tracker smooth --help` tells how to smooth the tracks of a finished clip, `tracker calibrate --help` how to measure your hand, "
+        "`tracker train-detector --help` how to train the detector.",
     )
     source = add_sources(parser)
     source.add_argument("--demo", action="store_true", help="a rendered clip that comes along, whose truth is known")
-    parser.add_argument(
-        "--output", type=path_ending(*_SUFFIXES, told="tracks are written as"), nargs="+", default=[], metavar="FILE",
-        help=f"where the tracks go, any number of files: {', '.join(_SUFFIXES)}",
-    )  # fmt: skip
+    _add_outputs(parser, *_TRACKS, RECORDING, default=[])
     parser.add_argument(
         "--overlay",
         type=path_ending(".mp4", told="an overlay video is an"),
@@ -44,6 +42,21 @@ def parse_track(arguments: list[str]) -> argparse.Namespace:
     if args.demo and (args.camera or args.fov):
         parser.error("--demo has a camera of its own, which its truth needs: leave --camera and --fov away")
     return args
+
+
+def parse_smooth(arguments: list[str]) -> argparse.Namespace:
+    """Read the options of `tracker smooth`."""
+    parser = argparse.ArgumentParser(
+        "tracker smooth",
+        description="Smooth the tracks of a finished clip both ways in time: what the live filter trails is given back, and a hand hidden for "
+        "a moment moves on from where it was to where it comes back.",
+    )
+    parser.add_argument(
+        "--i", type=path_ending(".jsonl", told="tracks are read from"), required=True, metavar="TRACKS.jsonl",
+        help="what `tracker --output` wrote",
+    )  # fmt: skip
+    _add_outputs(parser, *_TRACKS, required=True)
+    return parser.parse_args(arguments)
 
 
 def parse_calibrate(arguments: list[str]) -> argparse.Namespace:
@@ -108,6 +121,14 @@ def path_ending(*suffixes: str, told: str) -> Callable[[str], Path]:
         return path
 
     return path_of
+
+
+def _add_outputs(parser: argparse.ArgumentParser, *suffixes: str, **option: Any) -> None:
+    """Add where tracks go."""
+    parser.add_argument(
+        "--output", type=path_ending(*suffixes, told="tracks are written as"), nargs="+", metavar="FILE",
+        help=f"where the tracks go, any number of files: {', '.join(suffixes)}", **option,
+    )  # fmt: skip
 
 
 def _add_seeing(parser: argparse.ArgumentParser) -> None:

@@ -13,14 +13,11 @@ from handpose.lens import lens_of
 from handpose.prediction import Prediction
 from handpose.skeleton import Side, Skeleton
 from tracker.aim import box_of, crop_around, hand_score, steadied
-from tracker.filters import OneEuro, PoseFilter
+from tracker.filters import PixelFilter, PoseFilter
 from tracker.hand import State, TrackedHand
 from tracker.side import SideVote
 
 HOLD_S = 0.5  # so long an unseen hand is carried on by its motion
-_PX_CUTOFF_HZ = 2.5
-_PX_BETA_HZ = 10.0  # per crop side per second
-_SMALLEST_CROP_PX = 12.0
 _ASK_SIDE_EVERY = 6  # frames
 
 
@@ -36,7 +33,7 @@ class Track:
         self.state, self.last_seen_s, self.n_seen = State.PREDICTED, 0.0, 0
         self.joints_px = np.zeros((21, 2))
         self._skeletons = skeletons
-        self._filter_pose, self._filter_px = PoseFilter(), OneEuro(_PX_CUTOFF_HZ, 0.0)
+        self._filter_pose, self._filter_px = PoseFilter(), PixelFilter()
         self._fitter: HandFitter | None = None  # until it is seen
 
     @property
@@ -63,10 +60,9 @@ class Track:
             self._filter_pose.reset()
         self.seen = prediction
         self._place(solution, time_s)
-        self._filter_px.beta[:] = _PX_BETA_HZ / max(crop.side_px, _SMALLEST_CROP_PX)
         if time_s - self.last_seen_s > HOLD_S / 2:
             self._filter_px.reset()
-        self.joints_px = self._filter_px(prediction.joints_px, time_s)
+        self.joints_px = self._filter_px(prediction.joints_px, crop.side_px, time_s)
         self.state, self.last_seen_s = State.TRACKED, time_s
         self.n_seen += 1
         aim = steadied(prediction.joints_px, prediction.confidence, solution.joints_mm, lens_of(self.camera))

@@ -18,19 +18,12 @@ from handpose.skeleton import ANGLE_NAMES, JOINT_NAMES
 from tracker.animation import AnimationWriter
 from tracker.bvh import encode_bvh
 from tracker.glb import encode_glb
-from tracker.hand import TrackedHand
+from tracker.hand import State, TrackedHand
 from tracker.late_writer import LateWriter
 
 FORMAT, VERSION = "hand-track", 1
-_ARRAYS = (
-    "joints_px",
-    "joints_mm",
-    "confidence",
-    "sigma_mm",
-    "wrist_translation_mm",
-    "wrist_rotation_rad",
-    "angles_rad",
-)
+_SHAPES = {"joints_px": (21, 2), "joints_mm": (21, 3), "confidence": (21,), "sigma_mm": (21, 2),
+           "wrist_translation_mm": (3,), "wrist_rotation_rad": (3,), "angles_rad": (20,)}  # fmt: skip
 _DECIMALS = {"joints_px": 2, "joints_mm": 2, "confidence": 3, "sigma_mm": 2, "wrist_translation_mm": 3}
 
 Row = dict[str, Any]
@@ -57,6 +50,16 @@ def frame_row(frame: int, time_s: float | None, hands: Iterable[TrackedHand], **
     """Make the row of a frame; `more` are fields of the picture (image, size_px, camera)."""
     time_s = None if time_s is None else round(time_s, 6)
     return {"frame": frame, "time_s": time_s, **more, "hands": [_hand_row(hand) for hand in hands]}
+
+
+def hands_of(row: Row) -> list[TrackedHand]:
+    """Read the hands of a frame's row. Raises HandposeError where it is none."""
+    try:
+        return [_hand_of(hand) for hand in row["hands"]]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise HandposeError(
+            f"no row of a track file ({type(error).__name__}: {error}): {json.dumps(row)[:60]}"
+        ) from error
 
 
 def open_writer(path: str | Path, head: Row) -> Writer:
@@ -97,7 +100,12 @@ def read_tracks(path: str | Path) -> tuple[Row, list[Row]]:
 
 def _hand_row(hand: TrackedHand) -> Row:
     row: Row = {"id": hand.id, "side": hand.side, "state": str(hand.state), "score": round(float(hand.score), 4)}
-    return row | {name: np.round(getattr(hand, name), _DECIMALS.get(name, 5)).tolist() for name in _ARRAYS}
+    return row | {name: np.round(getattr(hand, name), _DECIMALS.get(name, 5)).tolist() for name in _SHAPES}
+
+
+def _hand_of(row: Row) -> TrackedHand:
+    arrays = {name: np.array(row[name], float).reshape(shape) for name, shape in _SHAPES.items()}
+    return TrackedHand(int(row["id"]), row["side"], State(row["state"]), float(row["score"]), **arrays)
 
 
 class _JsonLines:
@@ -158,10 +166,9 @@ class _Npz(LateWriter):
 
     def content(self) -> bytes:
         pairs = [(row, hand) for row in self._rows for hand in row["hands"]]
-        shapes = {"joints_px": (21, 2), "joints_mm": (21, 3), "confidence": (21,), "sigma_mm": (21, 2),
-                  "wrist_translation_mm": (3,), "wrist_rotation_rad": (3,), "angles_rad": (20,)}  # fmt: skip
         arrays: dict[str, Any] = {
-            name: np.array([hand[name] for _, hand in pairs], float).reshape(-1, *shapes[name]) for name in _ARRAYS
+            name: np.array([hand[name] for _, hand in pairs], float).reshape(-1, *shape)
+            for name, shape in _SHAPES.items()
         }
         file = io.BytesIO()
         np.savez_compressed(
