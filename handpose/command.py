@@ -16,6 +16,7 @@ _EXTRAS = {  # of setup.py, and what one imports of them
         "tf2onnx",
     ),
     "cluster": ("ray",),
+    "viewer": ("rerun",),
     "inception": ("torchmetrics",),
 }  # fmt: skip
 

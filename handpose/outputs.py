@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from handpose.atomic import atomic_write
 from handpose.errors import HandposeError
+
+_RESERVE_BYTES = 8 << 20  # what the index at a file's end may take, and the tracks beside it
 
 
 def prepare_outputs(command: str, paths: Iterable[Path]) -> None:
@@ -31,6 +34,12 @@ def check_writable(path: Path) -> None:
     """Raise OSError where a file cannot be written; one that is not there is begun."""
     with path.open("ab"):
         pass
+
+
+def check_space(path: Path) -> None:
+    """Raise HandposeError before the disk is full, while a file that grows can still be finished."""
+    if shutil.disk_usage(path.parent).free < _RESERVE_BYTES:
+        raise HandposeError(f"{path}: the disk is nearly full; what was written is kept")
 
 
 def write_json(path: Path, content: dict, indent: int | None = None) -> None:

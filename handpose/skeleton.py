@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 Side = Literal["left", "right"]
+SIDES: tuple[Side, Side] = ("left", "right")
 
 FINGERS = ("thumb", "index", "middle", "ring", "little")
 JOINT_NAMES = ("W",) + tuple(f"{letter}{i}" for letter in "TIMRL" for i in range(4))

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from handpose import outputs
 from handpose.errors import HandposeError
 from tracker import overlay
 from tracker.overlay import OverlayWriter
@@ -49,7 +50,7 @@ def test_a_gap_of_hours_is_no_endless_still(tmp_path, monkeypatch):
 
 def test_a_disk_that_is_nearly_full_ends_the_video_while_it_can_be_finished(tmp_path, monkeypatch):
     usage, free = namedtuple("usage", "total used free"), iter([1 << 40] * 3 + [1 << 20])
-    monkeypatch.setattr(overlay.shutil, "disk_usage", lambda path: usage(0, 0, next(free)))
+    monkeypatch.setattr(outputs.shutil, "disk_usage", lambda path: usage(0, 0, next(free)))
     writer = OverlayWriter(tmp_path / "o.mp4", 10.0, SIZE)
     for number in range(3):
         writer.write(np.zeros((SIZE[1], SIZE[0], 3), np.uint8), [], number / 10)

@@ -1,12 +1,9 @@
 """Tracks in rerun: what its files hold of the rows, its window, and machines without one."""
 
 import contextlib
-import os
-import signal
-import socket
-import subprocess
 import sys
 import time
+import types
 from collections import defaultdict
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from test_bad_input import complaint
 from test_sources import write_video
 from tracker_fakes import CAMERA, Hand, World, moving_hand
 
+from handpose import outputs
 from handpose.camera import Camera
 from tracker import cli, rerun_viewer
 from tracker.hand import State
@@ -24,7 +22,6 @@ from tracker.pipeline import HandTracker
 from tracker.rerun_viewer import RerunRecorder, RerunViewer
 from tracker.viewer import View
 
-TESTS = Path(__file__).parent
 LENS = Camera(600.0, 590.0, 320.25, 239.5, CAMERA.size_px, (0.1, 0.0, 0.0, 0.0))
 
 
@@ -143,40 +140,18 @@ def test_without_rerun_one_line_says_what_to_install_and_files_stay(tmp_path, mo
     assert not (tmp_path / "c.rrd").exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="files have no size limit there")
-def test_a_full_disk_is_one_line(tmp_path):
-    program = f"""
-import resource, sys
-sys.path.insert(0, {str(TESTS)!r})
-from test_rerun import views
-from handpose.command import exit_code
-from pathlib import Path
-from tracker.rerun_viewer import RerunRecorder
-def record():
-    recorder = RerunRecorder(Path("c.rrd"), "clip.mp4")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-    for view in views(12):
-        recorder.show(view)
-    recorder.close()
-sys.exit(exit_code("tracker", record))
-"""
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("tracker: c.rrd: the recording is not whole")
-
-
-@pytest.fixture
-def port(monkeypatch):
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        number = asked.getsockname()[1]
-    monkeypatch.setattr(rerun_viewer, "_PORT", number)
-    return number
+def test_a_disk_that_fills_ends_the_recording_in_one_line_while_it_can_be_finished(tmp_path, monkeypatch, capsys):
+    World([Hand("right", moving_hand)]).loaded(monkeypatch)
+    write_video(tmp_path / "in.mp4", 6)
+    left = iter([1 << 30] * 4 + [1 << 20] * 9)
+    monkeypatch.setattr(outputs.shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=next(left)))
+    line = complaint(capsys, "--video", tmp_path / "in.mp4", "--output", tmp_path / "c.rrd")
+    assert line.endswith("c.rrd: the disk is nearly full; what was written is kept")
+    assert sorted(logged(tmp_path / "c.rrd")["/stages/fit"]) == [0, 1, 2, 3]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere no variable takes the display away")
-def test_without_a_display_a_line_says_so_and_tracking_goes_on(port, monkeypatch, capfd):
+def test_without_a_display_a_line_says_so_and_tracking_goes_on(monkeypatch, capfd):
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"):
         monkeypatch.delenv(name, raising=False)
     viewer = RerunViewer("clip.mp4")
@@ -187,36 +162,18 @@ def test_without_a_display_a_line_says_so_and_tracking_goes_on(port, monkeypatch
 
 
 @pytest.fixture
-def listener(port, tmp_path):
-    """Rerun itself, told to write down what it is sent, for which it needs no display."""
-    command = [
-        sys.executable,
-        "-m",
-        "rerun_cli",
-        f"--port={port}",
-        "--bind=127.0.0.1",
-        "--save",
-        str(tmp_path / "c.rrd"),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    ends_s = time.monotonic() + 30
-    while not rerun_viewer._listens() and time.monotonic() < ends_s:
-        time.sleep(0.1)
-    yield process
-    end(process)
-
-
-def end(process: subprocess.Popen) -> None:
-    """End a process and those that it has started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    process.wait(20)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no process groups there")
-@pytest.mark.filterwarnings("ignore:RRD file has no footer")  # it is being written
-def test_a_viewer_that_is_open_is_fed(listener, tmp_path, capfd):
+def viewer(tmp_path, monkeypatch):
+    """A viewer whose window is rerun told to write down what it is sent, for which it needs no display."""
+    monkeypatch.setattr(rerun_viewer, "_RERUN", (*rerun_viewer._RERUN, "--save", str(tmp_path / "c.rrd")))
     viewer = RerunViewer("clip.mp4")
+    window = viewer._window
+    assert window is not None
+    yield viewer
+    rerun_viewer._end(window)
+
+
+@pytest.mark.filterwarnings("ignore:RRD file has no footer")  # it is being written
+def test_the_window_is_fed_and_stays_when_the_frames_end(viewer, tmp_path, capfd):
     assert all(viewer.show(view) for view in views(3))
     viewer.close()
     frames, ends_s = [], time.monotonic() + 30
@@ -225,17 +182,22 @@ def test_a_viewer_that_is_open_is_fed(listener, tmp_path, capfd):
         with contextlib.suppress(ValueError):  # nothing has been written down yet
             frames = sorted(logged(tmp_path / "c.rrd")["/space/right-hand-1/joints"])
     assert frames == [0, 1, 2]
+    assert viewer._window.poll() is None
+    assert "--bind=127.0.0.1" in viewer._window.args  # nobody else is shown the pictures
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no process groups there")
-def test_closing_the_window_that_was_opened_ends_the_run(listener, monkeypatch, capfd):
-    monkeypatch.setattr(rerun_viewer, "_listens", lambda: False)
-    monkeypatch.setattr(rerun_viewer, "_start_window", lambda: listener)
-    viewer = RerunViewer("clip.mp4")
+def test_closing_the_window_ends_the_run(viewer, capfd):
     first, second = views(2)
     assert viewer.show(first)
-    end(listener)
+    rerun_viewer._end(viewer._window)
     assert not viewer.show(second)
     viewer.close()
     assert capfd.readouterr().err == ""
+
+
+def test_another_package_named_rerun_is_told_in_one_line(tmp_path, monkeypatch, capsys):
+    World([]).loaded(monkeypatch)
+    write_video(tmp_path / "in.mp4", 2)
+    monkeypatch.setitem(sys.modules, "rerun", types.ModuleType("rerun"))
+    assert "rerun-sdk" in complaint(capsys, "--video", tmp_path / "in.mp4", "--output", tmp_path / "c.rrd")

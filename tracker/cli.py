@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handpose.command import exit_code
@@ -43,10 +44,7 @@ def _track(args: argparse.Namespace) -> None:
         raise HandposeError(f"{animated[0]}: pictures do not move: it goes with --video, --webcam or --demo")
     if args.video is not None and any(path.resolve() == args.video.resolve() for path in written):
         raise HandposeError(f"{args.video}: cannot be tracked and written at once")
-    if args.viewer == "rerun" or any(path.suffix == RECORDING for path in args.output):
-        from tracker.rerun_scene import load_rerun
-
-        load_rerun()
+    _check_viewer(args, written)
     prepare_outputs("tracker", written)
     hand, hand_scale = load_hand(args.hand) if args.hand else (None, "default")
     camera, origin = _camera(args)
@@ -81,6 +79,7 @@ def _calibrate(args: argparse.Namespace) -> None:
     if args.camera is not None and args.camera.resolve() == args.output.resolve():
         raise HandposeError(f"{args.output}: cannot be the camera and be written at once")
     source = open_source(args)
+    _check_viewer(args, [])
     prepare_outputs("tracker", [args.output])
     camera, _ = _camera(args)
     meter = FingerMeter(camera, **_seeing(args))
@@ -116,6 +115,14 @@ def _seeing(args: argparse.Namespace) -> dict[str, Any]:
         "predictor": load_predictor(args.weights, args.runtime, args.device),
         "detector": load_detector(args.detector_weights, args.runtime, args.device),
     }
+
+
+def _check_viewer(args: argparse.Namespace, written: Sequence[Path]) -> None:
+    """Raise, before any file is touched, where rerun is wanted and is missing."""
+    if args.viewer == "rerun" or any(path.suffix == RECORDING for path in written):
+        from tracker.rerun_scene import load_rerun
+
+        load_rerun()
 
 
 def _viewer(args: argparse.Namespace, source: Source) -> Viewer | None:

@@ -50,18 +50,19 @@ class OneEuro:
 
 
 class PixelFilter:
-    """Filter the joints of a hand in the picture (21, 2) [px] by how fast they move beside its crop's side [px]."""
+    """Filter the joints of a hand in the picture (21, 2) [px] by how fast they move beside its crop's side [px], which may change."""
 
-    def __init__(self):
+    def __init__(self, crop_side_px: float = _SMALLEST_CROP_PX):
         self._path = OneEuro(_PX_CUTOFF_HZ, 0.0)
+        self.crop_side_px = crop_side_px
 
     def reset(self) -> None:
         """Forget the past."""
         self._path.reset()
 
-    def __call__(self, joints_px: np.ndarray, crop_side_px: float, time_s: float) -> np.ndarray:
+    def __call__(self, joints_px: np.ndarray, time_s: float) -> np.ndarray:
         """Filter the joints of `time_s` [s]."""
-        self._path.beta[:] = _PX_BETA_HZ / max(crop_side_px, _SMALLEST_CROP_PX)
+        self._path.beta[:] = _PX_BETA_HZ / max(self.crop_side_px, _SMALLEST_CROP_PX)
         return self._path(joints_px, time_s)
 
 

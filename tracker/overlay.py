@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +10,12 @@ import numpy as np
 
 from handpose.draw import draw_skeleton
 from handpose.errors import HandposeError
+from handpose.outputs import check_space
 from tracker.hand import State, TrackedHand
 from tracker.sources import quiet_opencv
 
 _TEXT_COLOUR, _TEXT_SHADE = (255, 255, 255), (20, 20, 20)
 _LONGEST_STILL_S = 60.0  # nobody watches a longer gap between two frames
-_RESERVE_BYTES = 8 << 20  # what the index at a file's end may take, and the tracks beside it
 
 
 def draw_hands(image: np.ndarray, hands: Sequence[TrackedHand]) -> np.ndarray:
@@ -60,8 +59,7 @@ class OverlayWriter:
 
         Raises HandposeError before the disk is full, while the file can still be finished.
         """
-        if shutil.disk_usage(self._path.parent).free < _RESERVE_BYTES:
-            raise HandposeError(f"{self._path}: the disk is nearly full; what was written is kept")
+        check_space(self._path)
         if self._count:
             self._length_s += min(time_s - self._last_s, _LONGEST_STILL_S)
         self._last_s = time_s

@@ -13,12 +13,12 @@ import numpy as np
 from handpose.camera import Camera
 from handpose.errors import HandposeError
 from handpose.prediction import Prediction
-from handpose.skeleton import Side, Skeleton
+from handpose.skeleton import SIDES, Side, Skeleton
 from tracker.aim import STILL_THERE, hand_score
 from tracker.detector import Detection, without_doubles
 from tracker.hand import State, TrackedHand
 from tracker.load import averaging, load_detector, load_predictor
-from tracker.recognise import SIDES, FindHands, Predictor, Sight, ask_both_ways, recognise, same_hand
+from tracker.recognise import FindHands, Predictor, Sight, ask_both_ways, recognise, same_hand
 from tracker.search import look_everywhere, look_in_part, n_parts
 from tracker.track import Track
 

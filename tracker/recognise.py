@@ -12,12 +12,11 @@ import numpy as np
 from handpose.camera import Camera
 from handpose.crop import MARGIN, Crop
 from handpose.prediction import Prediction
-from handpose.skeleton import Side
+from handpose.skeleton import SIDES, Side
 from tracker.aim import STILL_THERE, crop_around, found_score, hand_score
 from tracker.detector import Detection
 from tracker.side import SideVote
 
-SIDES: tuple[Side, Side] = ("left", "right")
 SURE = 0.5  # of a new hand, by detector and RegNet together (`found_score`)
 _SPARE = 2  # so many more detections than hands wanted are looked at closely
 _DOUBTFUL = 0.5  # a first look that is less sure is repeated with the hand turned

@@ -21,6 +21,7 @@ from tracker.viewer import View
 if TYPE_CHECKING:
     from rerun import RecordingStream
 
+_REQUIREMENT, _NEEDED = "rerun-sdk>=0.41", ("RecordingStream", "Scalars", "EncodedImage", "set_strict_mode")
 _FLUSH_S = 10.0
 _JPEG_QUALITY = 85
 _BONES = np.array(BONES)
@@ -31,14 +32,13 @@ _FADED = 0.45  # the colours of a hand that is carried on
 
 
 def load_rerun() -> ModuleType:
-    """Import rerun. Raises HandposeError where it is not installed."""
+    """Import rerun. Raises ImportError where it is not installed, HandposeError where it is another package of that name, or too old."""
     os.environ.setdefault("RUST_LOG", "off")  # what goes wrong is told by exceptions, too
-    try:
-        import rerun
-    except ImportError as error:
-        raise HandposeError(
-            "rerun is not installed: pip install rerun-sdk, or the extra [viewer] of this package"
-        ) from error
+    import rerun
+
+    if not all(hasattr(rerun, name) for name in _NEEDED):
+        raise HandposeError(f'the package rerun here is none that can show hands: pip install "{_REQUIREMENT}"')
+    rerun.set_strict_mode(True)
     return rerun
 
 

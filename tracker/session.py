@@ -62,15 +62,11 @@ def run_session(
     Raises HandposeError where the source fails or a file cannot be written any further; what was written stays readable.
     """
     summary = Summary()
-    camera = (
-        tracker.camera_for(source.size_px).to_dict() | {"origin": outputs.camera_origin} if source.size_px else None
-    )
-    weights = weights_in_words(tracker.predictor, tracker.detector)
-    head = header(source.label, source.fps, source.size_px, camera, outputs.hand_scale, weights)
-    head |= {"mirrored": True} if tracker.mirrored else {}
     try:
         with ExitStack() as stack:
-            writers, overlay, viewers = _open(outputs, source, head, stack)
+            if outputs.viewer is not None:
+                stack.callback(outputs.viewer.close)
+            writers, overlay, viewers = _open(outputs, source, _head(source, tracker, outputs), stack)
             bar = stack.enter_context(_progress(source))
             stack.enter_context(source)
             for frame in _frames(source, outputs):
@@ -97,13 +93,20 @@ def run_session(
     return summary
 
 
+def _head(source: Source, tracker: HandTracker, outputs: Outputs) -> Row:
+    camera = (
+        tracker.camera_for(source.size_px).to_dict() | {"origin": outputs.camera_origin} if source.size_px else None
+    )
+    weights = weights_in_words(tracker.predictor, tracker.detector)
+    head = header(source.label, source.fps, source.size_px, camera, outputs.hand_scale, weights)
+    return head | ({"mirrored": True} if tracker.mirrored else {})
+
+
 def _open(
     outputs: Outputs, source: Source, head: Row, stack: ExitStack
 ) -> tuple[list[Writer], OverlayWriter | None, list[Viewer]]:
-    """Open the files; the stack closes each of them, and the viewers, whatever happens."""
+    """Open the files; the stack closes each of them, whatever happens."""
     viewers = [] if outputs.viewer is None else [outputs.viewer]
-    for viewer in viewers:
-        stack.callback(viewer.close)
     writers, overlay = [], None
     for path in outputs.tracks:
         if path.suffix == RECORDING:

@@ -6,7 +6,7 @@ Where a hand was hidden for a moment, its motion is laid between what was seen b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
@@ -25,6 +25,12 @@ from tracker.filters import PixelFilter, PoseFilter
 from tracker.hand import State, TrackedHand, skeleton_of
 from tracker.track_file import Row, frame_row, hands_of, open_writer, read_tracks
 
+_LAG_S = 0.06  # what the live filter trails by: 0.03 where a hand is fast, 0.1 where it is slow
+_LEAD_S = 0.5
+
+Filter = Callable[[np.ndarray, float], np.ndarray]
+Along = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+
 
 def smooth_file(source: Path, outputs: Sequence[Path]) -> str:
     """Write a track file (.jsonl) anew, smoothed, as any of the kinds that `tracker --output` knows but recordings; says what it came to.
@@ -37,12 +43,15 @@ def smooth_file(source: Path, outputs: Sequence[Path]) -> str:
     except HandposeError as error:
         raise HandposeError(f"{source}: {error}") from error
     prepare_outputs("tracker", outputs)
-    with ExitStack() as stack:
-        for path in outputs:
-            writer = open_writer(path, head | {"smoothed": True})
-            stack.callback(writer.close)
-            for row in smoothed:
-                writer.write(row)
+    try:
+        with ExitStack() as stack:
+            for path in outputs:
+                writer = open_writer(path, head | {"smoothed": True})
+                stack.callback(writer.close)
+                for row in smoothed:
+                    writer.write(row)
+    except OSError as error:
+        raise HandposeError(f"writing stopped ({error.strerror or error}); {source} is as it was") from error
     pairs = zip(rows, smoothed, strict=True)
     moved = [
         np.subtract(a["joints_mm"], b["joints_mm"])
@@ -56,8 +65,10 @@ def smooth_file(source: Path, outputs: Sequence[Path]) -> str:
 def smooth(head: Row, rows: Sequence[Row]) -> list[Row]:
     """Smooth the rows of a video's track file: joints and poses change, all else stays.
 
-    Raises HandposeError where the rows are no track file's, or pictures', which do not move.
+    Raises HandposeError where the rows are no track file's, are smoothed already, or are pictures', which do not move.
     """
+    if head.get("smoothed"):
+        raise HandposeError("smoothed already, and twice is worse than once: take what `tracker --output` wrote")
     camera, times_s = _camera(head), _times_s(rows)
     hands = [hands_of(row) for row in rows]
     for stretch in _stretches(hands):
@@ -65,7 +76,7 @@ def smooth(head: Row, rows: Sequence[Row]) -> list[Row]:
         seen = [hands[frame][place] for frame, place in stretch]
         for (frame, place), hand in zip(stretch, _smoothed(seen, times_s[frames], camera), strict=True):
             hands[frame][place] = hand
-    return [frame_row(row["frame"], row["time_s"], found) for row, found in zip(rows, hands, strict=True)]
+    return [row | frame_row(row["frame"], row["time_s"], found) for row, found in zip(rows, hands, strict=True)]
 
 
 def _camera(head: Row) -> Camera:
@@ -76,9 +87,9 @@ def _camera(head: Row) -> Camera:
 
 def _times_s(rows: Sequence[Row]) -> np.ndarray:
     try:
-        times_s = np.array([row["time_s"] for row in rows], float)
+        times_s = np.array([(row["time_s"], int(row["frame"])) for row in rows], float).reshape(-1, 2)[:, 0]
     except (KeyError, TypeError, ValueError) as error:
-        raise HandposeError(f"a row has no time_s ({error})") from error
+        raise HandposeError(f"a row has no frame or no time_s ({error})") from error
     if not (np.diff(times_s) > 0).all():
         raise HandposeError("the times of the rows do not grow from row to row")
     return times_s
@@ -100,29 +111,57 @@ def _smoothed(hands: Sequence[TrackedHand], times_s: np.ndarray, camera: Camera)
     """Smooth one hand through a stretch; gives its frames in their order."""
     seen = np.array([hand.state is State.TRACKED for hand in hands])
     poses = _bridged(np.array([hand.vector for hand in hands]), times_s, seen)
+    vectors = _backwards(PoseFilter(), poses, times_s, between)
     skeleton = skeleton_of(hands[0].side, np.array([hand.joints_mm for hand in hands]))
-    pose_filter, pixel_filter, changed = PoseFilter(), PixelFilter(), []
-    for hand, pose, to_end_s in zip(hands[::-1], poses[::-1], (times_s[-1] - times_s)[::-1], strict=True):
-        vector = pose_filter(pose, to_end_s)
-        joints_mm = forward_kinematics(skeleton, vector)
-        if hand.state is State.TRACKED:
-            joints_px = pixel_filter(hand.joints_px, Crop.from_joints(camera, hand.joints_px).side_px, to_end_s)
-        else:
-            joints_px = camera.project(np.maximum(joints_mm, (-np.inf, -np.inf, 1.0)))
-        pose_of: dict[str, Any] = {
+    joints_mm = np.array([forward_kinematics(skeleton, vector) for vector in vectors])
+    joints_px = camera.project(np.maximum(joints_mm, (-np.inf, -np.inf, 1.0)))
+    if seen.any():
+        seen_px = np.array([hand.joints_px for hand in hands])[seen]
+        side_px = float(np.median([Crop.from_joints(camera, joints).side_px for joints in seen_px]))
+        joints_px[seen] = _backwards(PixelFilter(side_px), seen_px, times_s[seen], _along)
+    for hand, vector, *joints in zip(hands, vectors, joints_px, joints_mm, strict=True):
+        pose: dict[str, Any] = {
             "wrist_translation_mm": vector[:3], "wrist_rotation_rad": vector[3:6], "angles_rad": vector[6:]
         }  # fmt: skip
-        changed.append(replace(hand, joints_px=joints_px, joints_mm=joints_mm, **pose_of))
-    return reversed(changed)
+        yield replace(hand, joints_px=joints[0], joints_mm=joints[1], **pose)
+
+
+def _backwards(run: Filter, values: np.ndarray, times_s: np.ndarray, along: Along) -> np.ndarray:
+    """Filter values (T, ...) from the last to the first.
+
+    Before the last frame the filter sees what came before it mirrored, to be in its stride there; after the first the live filter came
+    into its own only by and by, and so does this.
+    """
+    to_end_s = times_s[-1] - times_s
+    for frame in range(len(values) - 1):
+        if to_end_s[frame] <= _LEAD_S:
+            run(along(values[frame], values[-1], 2.0), -to_end_s[frame])
+    filtered = [run(value, time_s) for value, time_s in zip(values[::-1], to_end_s[::-1], strict=True)][::-1]
+    shares = 1 - np.exp(-(times_s - times_s[0]) / _LAG_S)
+    return np.array([along(*three) for three in zip(values, filtered, shares, strict=True)])
 
 
 def _bridged(poses: np.ndarray, times_s: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Lay the poses (T, 26) of frames that do not show the hand between those before and after that do; at the ends they stay."""
-    bridged, known = poses.copy(), np.flatnonzero(seen)
+    """Lay the poses (T, 26) of frames that do not show the hand, or where the live filter still comes from one that did not, between those
+    before and after; at the ends they stay.
+    """
+    hidden_s = np.where(seen, -np.inf, times_s)
+    known = np.flatnonzero(times_s - np.maximum.accumulate(hidden_s) > _LAG_S)
+    bridged = poses.copy()
     for before, after in pairwise(known):
-        turn = log_so3(exp_so3(poses[after, 3:6]) @ exp_so3(poses[before, 3:6]).T)
         for frame in range(before + 1, after):
             share = (times_s[frame] - times_s[before]) / (times_s[after] - times_s[before])
-            bridged[frame] = (1 - share) * poses[before] + share * poses[after]
-            bridged[frame, 3:6] = log_so3(exp_so3(share * turn) @ exp_so3(poses[before, 3:6]))
+            bridged[frame] = between(poses[before], poses[after], share)
     return bridged
+
+
+def between(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
+    """Give the pose (26,) that lies `share` of the way from one to another; 2 is as far beyond the second."""
+    turn = log_so3(exp_so3(second[3:6]) @ exp_so3(first[3:6]).T)
+    pose = _along(first, second, share)
+    pose[3:6] = log_so3(exp_so3(share * turn) @ exp_so3(first[3:6]))
+    return pose
+
+
+def _along(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
+    return first + share * (second - first)

@@ -62,7 +62,8 @@ class Track:
         self._place(solution, time_s)
         if time_s - self.last_seen_s > HOLD_S / 2:
             self._filter_px.reset()
-        self.joints_px = self._filter_px(prediction.joints_px, crop.side_px, time_s)
+        self._filter_px.crop_side_px = crop.side_px
+        self.joints_px = self._filter_px(prediction.joints_px, time_s)
         self.state, self.last_seen_s = State.TRACKED, time_s
         self.n_seen += 1
         aim = steadied(prediction.joints_px, prediction.confidence, solution.joints_mm, lens_of(self.camera))

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from handpose.errors import HandposeError
-from handpose.skeleton import ANGLE_NAMES, JOINT_NAMES
+from handpose.skeleton import ANGLE_NAMES, JOINT_NAMES, SIDES
 from tracker.animation import AnimationWriter
 from tracker.bvh import encode_bvh
 from tracker.glb import encode_glb
@@ -86,6 +86,8 @@ def read_tracks(path: str | Path) -> tuple[Row, list[Row]]:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise HandposeError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise HandposeError(f"{path}: not a track file, it is no text") from error
     rows = []
     for number, line in enumerate(lines):
         try:
@@ -95,6 +97,11 @@ def read_tracks(path: str | Path) -> tuple[Row, list[Row]]:
                 raise HandposeError(f"{path}: line {number + 1} is not JSON ({error})") from error
     if not rows or not isinstance(rows[0], dict) or rows[0].get("format") != FORMAT:
         raise HandposeError(f'{path}: not a track file, the first line lacks "format": "{FORMAT}"')
+    unknown = set(header("", None, None, None, "", "")) - set(rows[0])
+    if unknown or rows[0]["version"] != VERSION:
+        raise HandposeError(
+            f"{path}: not a track file of version {VERSION}, the header lacks {', '.join(sorted(unknown)) or 'it'}"
+        )
     return rows[0], rows[1:]
 
 
@@ -104,8 +111,14 @@ def _hand_row(hand: TrackedHand) -> Row:
 
 
 def _hand_of(row: Row) -> TrackedHand:
+    state = State(row["state"])
     arrays = {name: np.array(row[name], float).reshape(shape) for name, shape in _SHAPES.items()}
-    return TrackedHand(int(row["id"]), row["side"], State(row["state"]), float(row["score"]), **arrays)
+    needed = [
+        name for name in _SHAPES if state is State.TRACKED or name != "joints_px"
+    ]  # a lens may have no place for them
+    if row["side"] not in SIDES or not all(np.isfinite(arrays[name]).all() for name in needed):
+        raise ValueError("a side that is none, or a number that is not finite")
+    return TrackedHand(int(row["id"]), row["side"], state, float(row["score"]), **arrays)
 
 
 class _JsonLines:
