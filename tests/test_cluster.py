@@ -93,7 +93,7 @@ def test_a_killed_workers_job_is_begun_anew_and_every_result_comes_once(address,
     for job, result in map_jobs(square, range(8), address, workers=2):
         results.append((job, result))
         if len(results) == 7:
-            (blocked,) = tmp_path.glob("3-*")
+            (blocked,) = wait_for(lambda: list(tmp_path.glob("3-*")), 120)  # its worker may still be starting
             os.kill(int(blocked.name[2:]), signal.SIGKILL)
     assert sorted(results) == [(job, job * job) for job in range(8)]
     assert len(list(tmp_path.iterdir())) == 9, "only the job of the killed worker is begun twice"
