@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 
 from geocongan.eye import Eye
 from handpose.crop import Crop
 from handpose.heatmap import decode_heatmaps, px_from_cells
-from handpose.skeleton import Side
+from handpose.skeleton import SIDES, Side
 
 _TURNS_RAD = np.arange(4) * np.pi / 2  # before a green screen hands come from any side
 _ROUNDS = 3
@@ -17,7 +15,6 @@ _ROUNDS = 3
 # with joints that lie less than a tenth of the hand off.
 _SURE = 0.6  # mean confidence
 _TELLING = 0.2  # by so much the hand must look more like a left one in this way than in its mirror image
-_SIDES: tuple[Side, Side] = get_args(Side)  # as the hand is, and mirrored: RegNet sees left hands
 
 
 class JointFinder:
@@ -37,8 +34,9 @@ class JointFinder:
             joints_px, confidence, left = self._look(image, crops)
             way, best = np.unravel_index((confidence * left).argmax(), left.shape)
             crops = [Crop.from_joints(start.source, joints_px[way, best], self.size)]
+        # Way 0 is the hand as it is, way 1 mirrored: RegNet sees left hands.
         sure = confidence[way, 0] >= _SURE and left[way, 0] - left[1 - way, 0] >= _TELLING
-        return (joints_px[way, 0], _SIDES[way]) if sure else None
+        return (joints_px[way, 0], SIDES[way]) if sure else None
 
     def _look(self, image: np.ndarray, crops: list[Crop]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Look at crops as they are and mirrored: joints (2, N, 21, 2) [px of the picture], mean confidences (2, N), and how left (2, N)."""

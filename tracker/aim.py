@@ -25,6 +25,11 @@ def crop_around(camera: Camera, joints_px: np.ndarray, otherwise: Crop) -> Crop:
     return Crop.from_joints(camera, joints_px, otherwise.size) if sane else otherwise
 
 
+def where_seen(camera: Camera, joints_mm: np.ndarray) -> np.ndarray:
+    """Project fitted joints (..., 21, 3) [mm]: where they would be seen [px]; one behind the camera as if it were just before it."""
+    return camera.project(np.maximum(joints_mm, (-np.inf, -np.inf, 1.0)))
+
+
 @njit(cache=True)
 def box_of(joints_px):
     """Box of joints (21, 2): left, top, right, bottom [px]; not a number where one of them is none."""

@@ -52,7 +52,7 @@ class OneEuro:
 class PixelFilter:
     """Filter the joints of a hand in the picture (21, 2) [px] by how fast they move beside its crop's side [px], which may change."""
 
-    def __init__(self, crop_side_px: float = _SMALLEST_CROP_PX):
+    def __init__(self, crop_side_px: float):
         self._path = OneEuro(_PX_CUTOFF_HZ, 0.0)
         self.crop_side_px = crop_side_px
 

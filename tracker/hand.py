@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from handpose.kinematics import HandPose
 from handpose.skeleton import PARENTS, Side, Skeleton
 
 
@@ -42,7 +43,7 @@ class TrackedHand:
     @property
     def vector(self) -> np.ndarray:
         """The pose as kinematics takes it, (26,): wrist [mm, rad] and angles [rad]."""
-        return np.concatenate([self.wrist_translation_mm, self.wrist_rotation_rad, self.angles_rad])
+        return HandPose(self.wrist_translation_mm, self.wrist_rotation_rad, self.angles_rad).to_vector()
 
 
 def skeleton_of(side: Side, joints_mm: np.ndarray) -> Skeleton:

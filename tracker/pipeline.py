@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import get_args
 
 import numpy as np
 
@@ -54,7 +53,7 @@ class HandTracker:
     ):
         if hands < 1:
             raise HandposeError(f"at least one hand has to be looked for, not {hands}")
-        if side is not None and side not in get_args(Side):
+        if side is not None and side not in SIDES:
             raise HandposeError(f"a side is left or right, not {side}")
         self.camera, self.fov_deg, self.hands, self.side, self.mirrored = camera, fov_deg, hands, side, mirrored
         own = hand or Skeleton.default("left")

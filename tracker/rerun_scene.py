@@ -100,12 +100,9 @@ class RerunScene:
         self.stream.log(_PICTURE, pinhole)
 
     def _add_picture(self, image: np.ndarray) -> None:
-        good, coded = cv2.imencode(
-            ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
-        )
-        if good:
-            picture = self._rerun.EncodedImage(contents=coded.tobytes(), media_type="image/jpeg")
-            self.stream.log(_PICTURE, picture)
+        quality = (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
+        coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)[1].tobytes()
+        self.stream.log(_PICTURE, self._rerun.EncodedImage(contents=coded, media_type="image/jpeg"))
 
     def _add_hand(self, name: str, hand: TrackedHand) -> None:
         rerun = self._rerun

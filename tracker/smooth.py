@@ -11,16 +11,16 @@ from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from handpose.camera import Camera
 from handpose.crop import Crop
 from handpose.errors import HandposeError
-from handpose.kinematics import forward_kinematics
+from handpose.kinematics import HandPose, forward_kinematics
 from handpose.outputs import prepare_outputs
 from handpose.rotation import exp_so3, log_so3
+from tracker.aim import where_seen
 from tracker.filters import PixelFilter, PoseFilter
 from tracker.hand import State, TrackedHand, skeleton_of
 from tracker.track_file import Row, frame_row, hands_of, open_writer, read_tracks
@@ -111,19 +111,16 @@ def _smoothed(hands: Sequence[TrackedHand], times_s: np.ndarray, camera: Camera)
     """Smooth one hand through a stretch; gives its frames in their order."""
     seen = np.array([hand.state is State.TRACKED for hand in hands])
     poses = _bridged(np.array([hand.vector for hand in hands]), times_s, seen)
-    vectors = _backwards(PoseFilter(), poses, times_s, between)
+    vectors = _backwards(PoseFilter(), poses, times_s, _between)
     skeleton = skeleton_of(hands[0].side, np.array([hand.joints_mm for hand in hands]))
     joints_mm = np.array([forward_kinematics(skeleton, vector) for vector in vectors])
-    joints_px = camera.project(np.maximum(joints_mm, (-np.inf, -np.inf, 1.0)))
+    joints_px = where_seen(camera, joints_mm)
     if seen.any():
         seen_px = np.array([hand.joints_px for hand in hands])[seen]
         side_px = float(np.median([Crop.from_joints(camera, joints).side_px for joints in seen_px]))
         joints_px[seen] = _backwards(PixelFilter(side_px), seen_px, times_s[seen], _along)
-    for hand, vector, *joints in zip(hands, vectors, joints_px, joints_mm, strict=True):
-        pose: dict[str, Any] = {
-            "wrist_translation_mm": vector[:3], "wrist_rotation_rad": vector[3:6], "angles_rad": vector[6:]
-        }  # fmt: skip
-        yield replace(hand, joints_px=joints[0], joints_mm=joints[1], **pose)
+    for hand, vector, seen_at, fitted in zip(hands, vectors, joints_px, joints_mm, strict=True):
+        yield replace(hand, joints_px=seen_at, joints_mm=fitted, **vars(HandPose.from_vector(vector)))
 
 
 def _backwards(run: Filter, values: np.ndarray, times_s: np.ndarray, along: Along) -> np.ndarray:
@@ -151,11 +148,11 @@ def _bridged(poses: np.ndarray, times_s: np.ndarray, seen: np.ndarray) -> np.nda
     for before, after in pairwise(known):
         for frame in range(before + 1, after):
             share = (times_s[frame] - times_s[before]) / (times_s[after] - times_s[before])
-            bridged[frame] = between(poses[before], poses[after], share)
+            bridged[frame] = _between(poses[before], poses[after], share)
     return bridged
 
 
-def between(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
+def _between(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
     """Give the pose (26,) that lies `share` of the way from one to another; 2 is as far beyond the second."""
     turn = log_so3(exp_so3(second[3:6]) @ exp_so3(first[3:6]).T)
     pose = _along(first, second, share)

@@ -8,11 +8,11 @@ from handpose.camera import Camera
 from handpose.crop import Crop
 from handpose.fit.fitter import HandFitter
 from handpose.fit.solver import Solution, Status
-from handpose.kinematics import forward_kinematics
+from handpose.kinematics import HandPose, forward_kinematics
 from handpose.lens import lens_of
 from handpose.prediction import Prediction
 from handpose.skeleton import Side, Skeleton
-from tracker.aim import box_of, crop_around, hand_score, steadied
+from tracker.aim import box_of, crop_around, hand_score, steadied, where_seen
 from tracker.filters import PixelFilter, PoseFilter
 from tracker.hand import State, TrackedHand
 from tracker.side import SideVote
@@ -33,7 +33,7 @@ class Track:
         self.state, self.last_seen_s, self.n_seen = State.PREDICTED, 0.0, 0
         self.joints_px = np.zeros((21, 2))
         self._skeletons = skeletons
-        self._filter_pose, self._filter_px = PoseFilter(), PixelFilter()
+        self._filter_pose, self._filter_px = PoseFilter(), PixelFilter(crop.side_px)
         self._fitter: HandFitter | None = None  # until it is seen
 
     @property
@@ -74,7 +74,7 @@ class Track:
         self.state = State.PREDICTED
         if self._fitter is not None:
             self._place(self._fitter.predict(time_s), time_s)
-            self.joints_px = self.camera.project(np.maximum(self._joints_mm, (-np.inf, -np.inf, 1.0)))
+            self.joints_px = where_seen(self.camera, self._joints_mm)
 
     def restart(self) -> None:
         """Forget how the hand moved, after it was lost; its number and side stay."""
@@ -98,9 +98,7 @@ class Track:
             joints_mm=self._joints_mm,
             confidence=fade * self.seen.confidence,
             sigma_mm=self._solution.sigma_mm,
-            wrist_translation_mm=self._vector[:3],
-            wrist_rotation_rad=self._vector[3:6],
-            angles_rad=self._vector[6:],
+            **vars(HandPose.from_vector(self._vector)),
         )
 
     def _place(self, solution: Solution, time_s: float) -> None:

@@ -113,9 +113,8 @@ def _hand_row(hand: TrackedHand) -> Row:
 def _hand_of(row: Row) -> TrackedHand:
     state = State(row["state"])
     arrays = {name: np.array(row[name], float).reshape(shape) for name, shape in _SHAPES.items()}
-    needed = [
-        name for name in _SHAPES if state is State.TRACKED or name != "joints_px"
-    ]  # a lens may have no place for them
+    # A lens may have no place for joints that are not seen.
+    needed = [name for name in _SHAPES if state is State.TRACKED or name != "joints_px"]
     if row["side"] not in SIDES or not all(np.isfinite(arrays[name]).all() for name in needed):
         raise ValueError("a side that is none, or a number that is not finite")
     return TrackedHand(int(row["id"]), row["side"], state, float(row["score"]), **arrays)
