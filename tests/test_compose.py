@@ -11,7 +11,7 @@ from handpose.crop import Crop
 from handpose.errors import HandposeError
 from handpose.skeleton import M0
 from handpose.synthesis import occluders
-from handpose.synthesis.backgrounds import Backgrounds, invented, shared_data
+from handpose.synthesis.backgrounds import SHOW_HANDS, Backgrounds, invented, shared_data, without_hands
 from handpose.synthesis.compose import Window, camera_effects, composite
 from handpose.synthesis.foreground import RELIEF_ZERO, Held, premultiplied
 from handpose.synthesis.sampler import RenderSampler
@@ -164,9 +164,23 @@ def test_reserved_photographs_are_never_read(tmp_path):
     assert max(backgrounds.photo(rng, 32).max() for _ in range(300)) < 120
 
 
+def test_photographs_that_show_a_hand_are_no_backgrounds(tmp_path):
+    folder = tmp_path / "clothing"
+    folder.mkdir()
+    for number in range(209, 218):
+        (folder / f"{number:04d}.jpg").touch()
+    assert [path.stem for path in without_hands(folder, "12345")] == ["0211", "0213", "0214"]
+    assert [path.stem for path in Backgrounds(tmp_path).photos] == [
+        "0209", "0211", "0211", "0213", "0214", "0214", "0216", "0217",
+    ]  # fmt: skip
+
+
 def test_the_shared_photographs_without_the_reserved_ones(shared_data):
     backgrounds = Backgrounds(shared_data / "backgrounds")
     assert len(backgrounds.photos) == 1134 and len(backgrounds.maps) == 12
+    folder = shared_data / "backgrounds" / "clothing"
+    assert all((folder / f"{number}.jpg").is_file() for number in SHOW_HANDS)
+    assert not SHOW_HANDS & {path.stem for path in backgrounds.photos}
     assert backgrounds.sample(np.random.default_rng(0), 100).shape == (100, 100, 3)
 
 

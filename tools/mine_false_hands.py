@@ -1,4 +1,4 @@
-"""Cut out what the detector takes for hands where there are none: pictures that teach RegNet's presence (`regnet train --without-hand`).
+"""Cut out what detector and RegNet take for hands where there are none: pictures that teach RegNet's presence (`regnet train --without-hand`).
 
 usage: python tools/mine_false_hands.py --empty DIR [--photos SET...] --o DIR [--threshold 0.1]
 
@@ -18,8 +18,11 @@ from handpose.camera import Camera
 from handpose.crop import CROP_SIZE, MARGIN, Crop
 from handpose.data import photos
 from handpose.images import read_image, write_image
+from handpose.synthesis.backgrounds import without_hands
 from regnet.photo_crops import WINDOW
 from tracker.detector import Detection, Detector
+from tracker.load import load_predictor
+from tracker.recognise import Predictor, recognise
 from tracker.search import look_everywhere
 
 _MOST = 8  # of a picture
@@ -33,7 +36,7 @@ def main() -> None:
     parser.add_argument("--o", type=Path, required=True, metavar="DIR", help="folder of the cut-outs")
     parser.add_argument("--threshold", type=float, default=0.1, help="of the detector (default: 0.1)")
     args = parser.parse_args()
-    detector = Detector.from_file()
+    detector, predictor = Detector.from_file(), load_predictor()
     detector.threshold = args.threshold
     args.o.mkdir(parents=True, exist_ok=True)
     count = 0
@@ -41,17 +44,23 @@ def main() -> None:
         camera = Camera.from_fov((image.shape[1], image.shape[0]))
         false = [one for one in look_everywhere(image, detector) if not _touches(one, hands)]
         for one in false[:_MOST]:
-            side = one.side_px * MARGIN * WINDOW / CROP_SIZE
-            crop = Crop.from_box(camera, one.centre_px, side, one.roll_rad, WINDOW)
-            write_image(args.o / f"{count:05d}.jpg", crop.warp(image))
-            count += 1
+            for crop in _crops(image, camera, one, predictor):
+                write_image(args.o / f"{count:05d}.jpg", crop.warp(image))
+                count += 1
     print(f"{args.o}: {count} pictures that look like hands")
 
 
+def _crops(image: np.ndarray, camera: Camera, found: Detection, predictor: Predictor) -> Iterator[Crop]:
+    """Aim at what the detector found, and at the hand that RegNet, looking closer, makes of it: that is what has to be told from hands."""
+    margin = MARGIN * WINDOW / CROP_SIZE
+    yield Crop.from_box(camera, found.centre_px, found.side_px * margin, found.roll_rad, WINDOW)
+    for sight in recognise(image, camera, [found], predictor, 1, sure=0.0):
+        yield Crop.from_joints(camera, sight.joints_px, WINDOW, margin)
+
+
 def _empty(folder: Path) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
-    for path in sorted(folder.glob("*.jpg")):
-        if path.stem[-1] in "12345":
-            yield read_image(path), []
+    for path in without_hands(folder, "12345"):
+        yield read_image(path), []
 
 
 def _complete(folders: list[Path]) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:

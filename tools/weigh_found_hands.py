@@ -19,6 +19,7 @@ from scipy.optimize import minimize
 from handpose.camera import Camera
 from handpose.data import photos
 from handpose.images import read_image
+from handpose.synthesis.backgrounds import without_hands
 from tracker.load import averaging, load_detector, load_predictor
 from tracker.recognise import recognise
 from tracker.search import look_everywhere
@@ -101,7 +102,7 @@ def _labelled(folder: Path, n: int) -> Iterator[tuple[np.ndarray, list[np.ndarra
 
 
 def _without_hands(folder: Path) -> Iterator[np.ndarray]:
-    for path in sorted(path for path in folder.iterdir() if path.suffix == ".jpg" and path.stem[-1] in "6789"):
+    for path in without_hands(folder, "6789"):
         yield read_image(path)
 
 

@@ -16,6 +16,8 @@ from handpose.errors import HandposeError
 
 _ENVIRONMENT = "HANDPOSE_SHARED_DATA"
 _INVENTED_SHARE, _HDRI_SHARE = 0.25, 0.08
+# The photographs of `clothing/` that show a hand all the same, holding what is for sale.
+SHOW_HANDS = frozenset(("0212", "0215", "0336", "0712", "0736", "0747", "0758", "0775", "0822", "1159", "1213", "1217"))
 
 
 def shared_data() -> Path | None:
@@ -67,9 +69,17 @@ class Backgrounds:
         return self._read[path]
 
 
+def without_hands(folder: Path, endings: str) -> list[Path]:
+    """Give the .jpg photographs of a folder as `clothing/` whose number ends in one of the digits `endings` and that show no hand."""
+    photos = sorted(folder.glob("*.jpg"))
+    return [path for path in photos if path.stem[-1] in endings and path.stem not in SHOW_HANDS]
+
+
 def _training_photos(folder: Path) -> list[Path]:
     photos = sorted((folder / "clothing").glob("*.jpg"))
-    return [path for path in photos if not path.stem.endswith("0")]
+    photos = [path for path in photos if not path.stem.endswith("0")]
+    # The one before stands in for a photograph with a hand: fewer of them would give every rendered hand another background.
+    return [photos[i - 1] if path.stem in SHOW_HANDS else path for i, path in enumerate(photos)]
 
 
 def _half_size(path: Path) -> np.ndarray:
