@@ -12,6 +12,9 @@ from handpose.skeleton import N_JOINTS
 
 Item = dict[str, Any]  # arrays, and float32 numbers where a target has no axis
 RIGHT_SHARE = 0.3  # of the items, mirrored: they teach the side, and the joints of hands whose side a tracker has wrong
+RIGHT_WEIGHT = (
+    0.25  # of those joints: at full weight they are learnt at the cost of all the others (docs/LOG.md, fifteenth round)
+)
 
 
 def training_item(
@@ -21,8 +24,8 @@ def training_item(
     """Make the item of an image (S, S, 3) of a left hand with joints (21, 2) [cells].
 
     The 2D of a joint that is not `valid` is unknown, and the 3D of one that is NaN in joints_rel (21, 3), or of all without it: a hidden
-    joint may lack one and have the other. With `left` False all of it is mirrored into a right hand. A hand is present while most of its
-    joints are inside. `silhouette` (S, S) uint8 tells where joints without a label may be.
+    joint may lack one and have the other. With `left` False all of it is mirrored into a right hand, whose joints weigh less. A hand is
+    present while most of its joints are inside. `silhouette` (S, S) uint8 tells where joints without a label may be.
     """
     inside = ((cells > -0.5) & (cells < HEATMAP_SIZE - 0.5)).all(-1)
     labelled = np.ones(N_JOINTS, bool) if valid is None else valid
@@ -36,14 +39,15 @@ def training_item(
         image, mask = cv2.flip(image, 1), cv2.flip(mask, 1)
         cells = cells * (-1, 1) + (HEATMAP_SIZE - 1, 0)
         joints_rel = joints_rel * (-1, 1, 1)
+    weight = np.float32(1 if left else RIGHT_WEIGHT)
     return {
         "image": image,
         "cells": cells.astype(np.float32),
-        "labelled": labelled.astype(np.float32),
+        "labelled": weight * labelled,
         "inside": inside.astype(np.float32),
         "joints_rel": np.nan_to_num(joints_rel).astype(np.float32),  # no weight makes good a NaN
-        "known_3d": known_3d.astype(np.float32),
-        "flat": np.float32(flat),
+        "known_3d": weight * known_3d,
+        "flat": weight * flat,
         "presence": np.array([inside.mean() > 0.5], np.float32),
         "left": np.array([left], np.float32),
         "has_left": np.array([has_side], np.float32),

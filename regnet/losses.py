@@ -6,8 +6,8 @@ the plain distances of final joints and of the heatmaps' centroids, which is wha
 joints that nobody can see.
 
 Targets, all float32:
-cells (N, 21, 2) joints [heatmap cells]; labelled (N, 21) 1 where the joint's place is known; inside (N, 21) 1 where it is in the crop;
-joints_rel (N, 21, 3), known_3d (N, 21) 1 where the joint's is known; flat (N,) 1 where only 2D is known; presence (N, 1);
+cells (N, 21, 2) joints [heatmap cells]; labelled (N, 21) how much the joint's place counts, 0 where it is unknown; inside (N, 21) 1
+where it is in the crop; joints_rel (N, 21, 3), known_3d (N, 21) the same of it; flat (N,) the same where only 2D is known; presence (N, 1);
 left (N, 1), has_left (N, 1); and where silhouettes are known, mask (N, 32, 32) 0..1, and masked (N,) 1 where the sample has one.
 """
 
@@ -86,7 +86,7 @@ def _mask_loss(heatmaps, targets):
     off = ops.sum((1 - hand) * ops.square(heatmaps), axis=(1, 2))
     peak = ops.max(heatmaps * ops.cast(hand > 0.5, heatmaps.dtype), axis=(1, 2))
     error = off + (1 + PEAK_WEIGHT) * ops.square(ops.maximum(1 - peak, 0.0))
-    return 0.5 * ops.mean(ops.sum(error * (1 - targets["labelled"]), axis=1) * targets["masked"])
+    return 0.5 * ops.mean(ops.sum(error * _true(targets["labelled"] == 0), axis=1) * targets["masked"])
 
 
 def _joint_loss(joints, targets):
@@ -120,7 +120,7 @@ def _length(offsets):
 
 def _flat_loss(joints, targets):
     """Compare 3D joints to 2D labels alone: x and y must fit the picture after the best shift and scale, and |W-M0| be 1."""
-    weight = (targets["labelled"] * targets["flat"][:, None])[..., None]
+    weight = _true(targets["labelled"] * targets["flat"][:, None] > 0)[..., None]
     count = ops.sum(weight, axis=1, keepdims=True) + 1e-6
     plane, cells = joints[..., :2], targets["cells"] / HEATMAP_SIZE
     plane = plane - ops.sum(plane * weight, axis=1, keepdims=True) / count
@@ -149,6 +149,10 @@ def _peak_error(heatmaps, cells):
     y = ops.floor(best / HEATMAP_SIZE)
     x = best - y * HEATMAP_SIZE
     return ops.sqrt(ops.square(x - cells[..., 0]) + ops.square(y - cells[..., 1]) + 1e-12)
+
+
+def _true(conditions):
+    return ops.cast(conditions, "float32")
 
 
 def _cross_entropy(logits, wanted):

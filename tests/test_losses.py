@@ -104,6 +104,17 @@ def test_what_is_not_labelled_carries_no_loss(switch, output, loss):
     assert compute(outputs, targets)[loss] == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("loss", ["heatmaps", "joints_mid", "joints_rel", "distance", "places", "flat", "confidence"])
+def test_a_hand_that_weighs_less_carries_that_much_less_of_every_joint_loss(loss):
+    outputs, targets = perfect(np.random.default_rng(4))
+    targets["flat"][:] = 1
+    outputs = {name: np.float32(0.5) - value for name, value in outputs.items()}
+    whole = compute(outputs, targets)[loss]
+    for weight in ("labelled", "known_3d", "flat"):
+        targets[weight] *= np.float32(0.25)
+    assert compute(outputs, targets)[loss] == pytest.approx(0.25 * whole, rel=1e-5)
+
+
 def test_each_joint_whose_3d_is_known_counts_alone():
     """Missing joints take their own share of the sum away and leave that of the others."""
     outputs, targets = perfect(np.random.default_rng(7))
