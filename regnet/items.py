@@ -12,9 +12,7 @@ from handpose.skeleton import N_JOINTS
 
 Item = dict[str, Any]  # arrays, and float32 numbers where a target has no axis
 RIGHT_SHARE = 0.3  # of the items, mirrored: they teach the side, and the joints of hands whose side a tracker has wrong
-RIGHT_WEIGHT = (
-    0.25  # of those joints: at full weight they are learnt at the cost of all the others (docs/LOG.md, fifteenth round)
-)
+RIGHT_WEIGHT = 0.25  # of those joints: at full weight all others pay for them (docs/LOG.md, fifteenth round)
 
 
 def training_item(

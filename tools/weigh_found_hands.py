@@ -43,7 +43,7 @@ def main() -> None:
     hands = [
         look(*_spoiled(rng, image, joints)) for folder in args.photos for image, joints in _labelled(folder, args.n)
     ]
-    empty = [look(image, None) for image in _without_hands(args.empty)]
+    empty = [look(read_image(path), None) for path in without_hands(args.empty, "6789")]
     for share in args.false_share:
         weights, bias = weigh(hands, empty, share)
         found = found_share(hands, weights, bias)
@@ -99,11 +99,6 @@ def _labelled(folder: Path, n: int) -> Iterator[tuple[np.ndarray, list[np.ndarra
     chosen = held_out or [photo for photo in photos.read(folder).photos if photo.hands]
     for index in np.linspace(0, len(chosen) - 1, min(n, len(chosen))).astype(int):
         yield chosen[index].read(), [hand.joints_px for hand in chosen[index].hands]
-
-
-def _without_hands(folder: Path) -> Iterator[np.ndarray]:
-    for path in without_hands(folder, "6789"):
-        yield read_image(path)
 
 
 def _spoiled(
