@@ -31,9 +31,10 @@ TIPS = np.arange(4, N_JOINTS, 4)
 ANGLE_NAMES = tuple(
     f"{finger}_{angle}" for finger in FINGERS for angle in ("abduction", "flexion_0", "flexion_1", "flexion_2")
 )
-# Degrees; per finger abduction, then the three flexions from base to tip.
+# Degrees; per finger abduction, then the three flexions from base to tip. Outer joints of thumbs bend back: in one person of four,
+# pushed, by 50 degrees and more (Glass and Kistler 1953).
 _LIMITS_DEG = {
-    "thumb": ((-50, 20), (-20, 40), (-20, 80), (-5, 80)),
+    "thumb": ((-50, 20), (-20, 40), (-20, 80), (-35, 80)),
     "index": ((-30, 30), (-20, 90), (0, 110), (0, 90)),
     "middle": ((-15, 15), (-20, 90), (0, 110), (0, 90)),
     "ring": ((-15, 15), (-20, 90), (0, 120), (0, 90)),
@@ -46,19 +47,19 @@ JOINT_COLOURS = ((235, 235, 235),) + tuple(colour for colour in FINGER_COLOURS f
 
 DEFAULT_SCALE_MM = 94.7  # |W-M0| of the MANO left template, as used by minimal-hand
 
-# |parent - joint| relative to |W-M0|, in joint order from T0 on.
+# |parent - joint| relative to |W-M0|, in joint order from T0 on: the fingers' phalanges are those of the WebXR hand (Amazon, 2019, MIT),
+# thumb and knuckles lie where the open hands of the training photographs have them. A hand of the default scale measures 195 mm, as men's do.
 _PROPORTIONS = np.array(
     [
-        (0.508825, 0.361438, 0.313270, 0.294646),
-        (1.060240, 0.443465, 0.297464, 0.260544),
-        (1.013980, 0.556376, 0.376575, 0.312149),
-        (0.998409, 0.501625, 0.310689, 0.240564),
-        (0.959939, 0.320599, 0.227937, 0.236825),
+        (0.430, 0.440, 0.355, 0.285),
+        (1.030, 0.457, 0.265, 0.215),
+        (1.000, 0.511, 0.300, 0.238),
+        (0.955, 0.467, 0.290, 0.224),
+        (0.905, 0.377, 0.222, 0.202),
     ]
 )
-_PROPORTIONS = _PROPORTIONS / _PROPORTIONS[2, 0]
 # Direction of each finger in the palm plane, from +y (W to M0) towards the thumb.
-_FAN_RAD = np.deg2rad(np.array([59.38, 19.0, 5.4, -5.8, -21.1]) - 5.4)
+_FAN_RAD = np.deg2rad(np.array([57.0, 14.5, 0.0, -13.0, -28.0]))
 # A thumb does not fold straight onto the palm but across it: its flexion axes are rolled about the bone.
 _THUMB_ROLL_RAD = np.deg2rad([30.0, 60.0, 60.0])
 

@@ -58,6 +58,14 @@ def test_rest_pose_is_the_flat_open_hand():
     assert Skeleton.default("right").rest_joints_mm[TIPS[0], 0] > 0
 
 
+def test_the_default_hand_has_the_measures_of_hands():
+    """A man's hand is some 190 mm long; index and ring finger lack a tenth of the middle one's length, the little one a quarter."""
+    hand = Skeleton.default()
+    assert 185 < np.linalg.norm(hand.rest_joints_mm[TIPS[2]]) < 200
+    fingers = hand.bone_lengths_mm[1:].reshape(5, 4)[1:, 1:].sum(1)
+    np.testing.assert_allclose(fingers / fingers[1], (0.9, 1, 0.93, 0.76), atol=0.03)
+
+
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("angle", range(20))
 def test_angle_signs(side, angle):

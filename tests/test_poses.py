@@ -104,8 +104,22 @@ def test_the_mixture_is_what_was_asked_for():
 
 def test_poses_cover_open_hands_and_fists():
     rng = np.random.default_rng(1)
-    curls = np.array([PoseSampler().sample(rng, SKELETON).angles_rad.reshape(5, 4)[1:, 2].mean() for _ in range(300)])
+    curls = np.array([PoseSampler().sample(rng, SKELETON).angles_rad.reshape(5, 4)[1:, 2].mean() for _ in range(600)])
     assert np.quantile(curls, 0.1) < np.deg2rad(15) and np.quantile(curls, 0.9) > np.deg2rad(75)
+
+
+def test_straight_thumbs_bend_back_and_keep_to_where_thumbs_go():
+    """As the thumbs of the photographs do: from the palm's axis hardly ever further than 75 degrees, one in some arched."""
+    rng, sampler = np.random.default_rng(2), PoseSampler({"gesture": 1.0, "letter": 0.5})
+    angles = np.array([sampler.sample(rng, SKELETON).angles_rad for _ in range(400)])
+    arched = (angles[:, 3] < np.deg2rad(-10)).mean()
+    assert 0.12 < arched < 0.4, "of photographed hands .13 to .26"
+    hands = [forward_kinematics(SKELETON, np.concatenate([np.zeros(6), pose])) for pose in angles]
+    away = [
+        np.degrees(np.arctan2(tip[0] - knuckle[0], tip[1] - knuckle[1]))
+        for knuckle, tip in (hand[[2, 4]] for hand in hands)
+    ]
+    assert -85 < np.quantile(away, 0.01) < -55, "a left hand's thumb is at -x"
 
 
 @pytest.mark.parametrize("name", SHAPES)

@@ -23,7 +23,7 @@ _RADII = np.array(
 _WRIST_SPREAD_MM = np.array([17.0, 12.0, 3.0, -7.0, -16.0])  # of the metacarpals' roots, towards the thumb
 _BLEND_MM = 6.0
 # The skin between thumb and index: spans from so far along the thumb's metacarpal to so far along the index's, and their radii [mm].
-_WEB = ((0.3, 0.6, 9.0), (0.65, 0.8, 7.5))
+_WEB = ((0.41, 0.6, 9.0), (0.69, 0.8, 7.5))
 
 
 def build_hand(skeleton: Skeleton, thickness: float = 1.0) -> HandMesh:

@@ -24,14 +24,15 @@ class Shape(NamedTuple):
 
 # Degrees: abduction, then flexions from base to tip.
 _THUMBS = {
-    "out": (0, 0, 0, 0),
-    "up": (14, -16, -8, 0),
+    "out": (-16, 6, 6, -6),
+    "up": (-4, -4, -2, -6),
     "along": (-37, 2, 4, 2),
-    "across": (-40, 36, 54, 36),
-    "over": (-32, 40, 44, 42),
+    "across": (-36, 30, 44, 24),
+    "over": (-32, 34, 40, 36),
     "oppose": (-8, 36, 14, 18),
     "ease": (-14, 8, 12, 12),
 }
+STRAIGHT_THUMBS = ("out", "up", "along")
 # Degrees: the three flexions from base to tip.
 _FINGERS = {
     "e": (2, 4, 3),  # extended
@@ -45,7 +46,7 @@ _FINGERS = {
     "m": (78, 60, 28),  # folded over the thumb
 }
 # Degrees of abduction, index to little, where the fingers are pressed together, at ease, spread.
-_SPREAD = np.array([(-9, 0, 8, 20), (0, 0, 2, 8), (14, 2, -10, -9)], float)
+_SPREAD = np.array([(-12, 0, 8, 20), (-5, 0, 2, 8), (9, 2, -10, -9)], float)
 
 SHAPES = {
     "fist": Shape("over", "cccc", -0.5),
@@ -72,7 +73,7 @@ SHAPES = {
     "table": Shape("along", "bbbb", -0.7),
     "ring_off": Shape("oppose", "eeoe", 0.5, ("T3 R3",)),
     "scissors": Shape("across", "eecc", 0.8),
-    "duck": Shape("oppose", "pppp", -0.8, ("T3 I3", "T3 M3", "T3 R3")),
+    "duck": Shape("oppose", "rrrr", -0.8, ("T3 I3", "T3 M3", "T3 R3")),
     "snap": Shape("oppose", "roch", -0.3, ("T3 M3",)),
     "A": Shape("along", "cccc", -0.6),
     "B": Shape("across", "eeee", -0.9),

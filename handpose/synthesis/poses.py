@@ -18,6 +18,7 @@ from handpose.synthesis.gestures import (
     GESTURES,
     LETTERS,
     SHAPES,
+    STRAIGHT_THUMBS,
     contacts,
     shape_angles,
     spread_deg,
@@ -27,6 +28,8 @@ from handpose.synthesis.settle import TOLERANCE_MM, settle
 _TRIES = 6
 _DIP_FROM_PIP = 2 / 3  # one tendon bends both outer joints of a finger
 _PINCH = 0.13  # distance of two tips that touch, relative to |W-M0|
+# A straight thumb lies anywhere between beside the palm and far from it, and its outer joint bends back (root mean squares).
+_THUMB_ASIDE_RAD, _THUMB_ARCH_RAD = np.deg2rad((8, 15))
 _FLAT = np.zeros(20)
 _HANDLE_RADII = (0.03, 0.16)  # [|W-M0|]
 
@@ -77,6 +80,9 @@ def _shape(rng, skeleton, names):
     angles = shape_angles(shape).reshape(5, 4)
     angles[:, 1:] *= rng.uniform(0.85, 1.08)
     angles[1:, 0] *= rng.uniform(0.5, 1.3)
+    if shape.thumb in STRAIGHT_THUMBS:
+        angles[0, 0] += rng.normal(0, _THUMB_ASIDE_RAD)
+        angles[0, 3] -= abs(rng.normal(0, _THUMB_ARCH_RAD))
     return (
         _with_noise(rng, angles.ravel(), rng.uniform(2, 7)),
         contacts(shape, skeleton),
@@ -102,7 +108,7 @@ def _free(rng, skeleton):
     angles[1:, 1] = np.clip(curl + rng.normal(0, 0.25, 4), 0, 1) * 98 - 14
     angles[1:, 2] = np.clip(curl + rng.normal(0, 0.25, 4), 0, 1) * 104
     angles[1:, 3] = _DIP_FROM_PIP * angles[1:, 2] + rng.normal(0, 7, 4)
-    angles[0] = rng.uniform((-45, -18, -15, -5), (16, 40, 65, 65))
+    angles[0] = rng.uniform((-45, -18, -15, -20), (6, 40, 65, 65))
     return np.deg2rad(angles.ravel()), None, None
 
 
