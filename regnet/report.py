@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from handpose.draw import contact_sheet, draw_skeleton
 from handpose.errors import HandposeError
 from handpose.images import write_image
 from handpose.metrics import Score
+from handpose.outputs import write_json, write_whole
 from handpose.skeleton import JOINT_NAMES
 from regnet.measure import AS_OTHER_SIDE, OTHER_SIDE_LIMIT, PCK_LIMITS, Measured, SeenHand
 from regnet.protocols import Protocol
@@ -74,10 +74,10 @@ class Report:
         content["worst"] = [{"name": hand.window.name, "error_px": hand.error_px} for hand in self.measured.worst]
         try:
             folder.mkdir(exist_ok=True)
-            (folder / _FIGURES).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-            (folder / _TEXT).write_text(self.markdown(), encoding="utf-8")
         except OSError as error:
             raise HandposeError(f"{folder}: the report cannot be written ({error.strerror or error})") from error
+        write_json(folder / _FIGURES, content, indent=1)
+        write_whole(folder / _TEXT, self.markdown().encode())
         plot_pck(
             curves, published_on(self.dataset), f"{self.dataset}, {self.measured.figures['n']:,} hands", folder / _PLOT
         )
