@@ -1,6 +1,6 @@
 """The one table of the hand: joints, bones, 20 joint angles with limits, colours; and `Skeleton`, a hand of given size.
 
-Rest proportions and joint limits are those measured by the fluentHRC project (ubt-ai3/fluentHRC), with its flexion sign turned.
+Joint limits are those of the fluentHRC project (ubt-ai3/fluentHRC), with its flexion sign turned, but for the thumb's outer joint.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ JOINT_COLOURS = ((235, 235, 235),) + tuple(colour for colour in FINGER_COLOURS f
 DEFAULT_SCALE_MM = 94.7  # |W-M0| of the MANO left template, as used by minimal-hand
 
 # |parent - joint| relative to |W-M0|, in joint order from T0 on: the fingers' phalanges are those of the WebXR hand (Amazon, 2019, MIT),
-# thumb and knuckles lie where the open hands of the training photographs have them. A hand of the default scale measures 195 mm, as men's do.
+# thumb and knuckles lie where the open hands of the training photographs have them. A hand of the default scale measures 194 mm, as men's do.
 _PROPORTIONS = np.array(
     [
         (0.430, 0.440, 0.355, 0.285),
