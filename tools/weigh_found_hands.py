@@ -27,6 +27,7 @@ from tracker.search import look_everywhere
 _CANDIDATES = 8  # of a picture
 _FOUND = 0.35  # mean joint distance, in hand sizes, up to which a candidate is the labelled hand
 _LONGER_SIDE_PX = 224
+_ROUNDING = 1e-9  # by which the best picture that may not pass stays under the line, in whatever order it is summed up
 Candidate = tuple[float, float, float, bool]  # detector, presence, confidence, whether it is the labelled hand
 
 
@@ -65,7 +66,7 @@ def weigh(hands: list[list[Candidate]], empty: list[list[Candidate]], false_shar
     false = np.array([one[:3] for found in empty for one in found])
     weights, bias = _regression(_logit(true), _logit(false))
     best_of_empty = sorted((_best(found, weights, bias) for found in empty), reverse=True)
-    return weights, bias - best_of_empty[int(false_share * len(empty))]
+    return weights, bias - best_of_empty[int(false_share * len(empty))] - _ROUNDING
 
 
 def found_share(hands: list[list[Candidate]], weights: np.ndarray, bias: float) -> float:
