@@ -22,6 +22,7 @@ SHAPES = 16  # different hands in the pool
 _SHADOW_SIZE = 96
 _NO_PHOTOGRAPH = np.zeros((0, 3))
 _SLEEVE_MM = 5.0  # cloth stands off the skin
+_CLEFT_MM = 8.0  # this far behind what is beside it, skin sees no light
 
 __all__ = ["Look", "RenderResult", "render_hand", "sample_shape", "shape"]
 
@@ -96,7 +97,7 @@ def _shaded(mesh, skeleton, vertices, normals, shown, depth, weights, look: Look
     shadow = depth_from_light(vertices, mesh.triangles, axes, low, scale, _SHADOW_SIZE)
     mirrored = skeleton.side == "right"
     return shade(
-        shown, weights, _occlusion(depth), mesh.triangles, vertices, normals,
+        shown, weights, *_occlusion(depth), mesh.triangles, vertices, normals,
         mesh.vertices_mm * (-1, 1, 1) if mirrored else mesh.vertices_mm, mesh.along, mesh.finger, mesh.back, mesh.across,
         _NO_PHOTOGRAPH if mesh.tint is None else mesh.tint,
         skeleton.scale_mm, np.stack([look.back, look.palm, look.nail, look.crease]), look.sleeve,
@@ -122,18 +123,23 @@ def _light_view(vertices: np.ndarray, key_from: np.ndarray) -> tuple[np.ndarray,
     return axes, low, (_SHADOW_SIZE - 1) / max((high - low)[:2].max(), 1.0)
 
 
-def _occlusion(depth: np.ndarray) -> np.ndarray:
-    """Share (S, S) of the room's light that reaches each pixel: less where its surroundings are nearer to the camera."""
+def _occlusion(depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shares (S, S) of light that reach each pixel, less where its surroundings are nearer to the camera.
+
+    Across a hand, for the room's light; across the clefts between fingers, for any: narrow, dark and the clearest lines of a fist.
+    """
     known = np.isfinite(depth)
     filled = np.where(known, depth, 0).astype(np.float32)
-    width = depth.shape[0] / 14 / 4
-    small = tuple(extent // 4 for extent in depth.shape)
+    size = depth.shape[0]
+    width, small = size / 14 / 4, tuple(extent // 4 for extent in depth.shape)
     share = cv2.GaussianBlur(cv2.resize(known.astype(np.float32), small, interpolation=cv2.INTER_AREA), (0, 0), width)
     mean = cv2.GaussianBlur(cv2.resize(filled, small, interpolation=cv2.INTER_AREA), (0, 0), width) / np.maximum(
         share, 1e-3
     )
     behind = filled - cv2.resize(mean, depth.shape, interpolation=cv2.INTER_LINEAR)
-    return np.clip(1.0 - behind / 45.0, 0.35, 1.1).astype(np.float32)
+    open_air = np.where(known, filled, filled.max())  # light comes in from beside the hand
+    within = filled - cv2.GaussianBlur(open_air, (0, 0), size / 60)
+    return np.clip(1.0 - behind / 45.0, 0.35, 1.1), np.clip(1.0 - within / _CLEFT_MM, 0.3, 1.0)
 
 
 def _ramp(x: np.ndarray, width: float) -> np.ndarray:

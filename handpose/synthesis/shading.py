@@ -78,7 +78,7 @@ def _lit(shadow, x, y, z, slope_x, slope_y, size):
 
 @njit(cache=True, fastmath=True)
 def shade(
-    shown, weights, occlusion, triangles, posed, turned, rest, along, finger, back, across, tint, scale_mm, skin, sleeve_colours, numbers,
+    shown, weights, occlusion, cleft, triangles, posed, turned, rest, along, finger, back, across, tint, scale_mm, skin, sleeve_colours, numbers,
     ring_finger, ambient, key_from, key, phase, volume, lines, shadow, light_axes, light_low, light_scale,
 ):  # fmt: skip
     """Colour every pixel that shows a triangle: linear RGB (S, S, 3) float32. Arguments are those of `render_hand`, flattened.
@@ -188,6 +188,7 @@ def shade(
             hx, hy, hz = key_from[0] - p[0] / reach, key_from[1] - p[1] / reach, key_from[2] - p[2] / reach
             half = (hx * x + hy * y + hz * z) / (np.sqrt(hx * hx + hy * hy + hz * hz) + 1e-9)
             glint = 0.12 * gloss * max(half, 0.0) ** 24 * lit
+            lit *= cleft[row, column]
             for k in range(3):
                 room = ambient[0, k] + ambient[1, k] * y + ambient[2, k] * z + ambient[3, k] * x
                 room += ambient[4, k] * x * y + ambient[5, k] * y * z + ambient[6, k] * (3 * z * z - 1) * 0.5
@@ -195,6 +196,6 @@ def shade(
                 # Red light travels furthest under the skin, so shadows' borders are warm.
                 wrap = 0.30 if k == 0 else 0.14
                 direct = max((facing + wrap) / (1 + wrap), 0.0) * (lit if k else 0.85 * lit + 0.15)
-                light = max(room, 0.03) * occlusion[row, column] + key[k] * direct
+                light = max(room, 0.03) * occlusion[row, column] * cleft[row, column] + key[k] * direct
                 out[row, column, k] = colour[k] * light + glint * key[k]
     return out
