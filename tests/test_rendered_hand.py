@@ -1,5 +1,7 @@
 """The rendered hand: a closed surface that follows its skeleton, seen the right way round, the same for the same seed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,8 @@ from handpose.camera import Camera
 from handpose.kinematics import HandPose, joint_frames
 from handpose.skeleton import ANGLE_LIMITS_RAD, TIPS, Skeleton
 from handpose.synthesis.build_hand import build_hand
+from handpose.synthesis.gestures import SHAPES as GESTURES
+from handpose.synthesis.gestures import shape_angles
 from handpose.synthesis.look import Look
 from handpose.synthesis.mesh import FOREARM
 from handpose.synthesis.rasterise import rasterise
@@ -15,7 +19,7 @@ from handpose.synthesis.surface import surface_nets
 
 CAMERA = Camera(300.0, 300.0, 63.5, 63.5, (128, 128))
 # Palm to the camera, fingers up: the wrist's +y is up in the picture, its +z comes towards the camera.
-FACING = np.array([np.pi, 0, 0])
+FACING, FROM_BEHIND = np.array([np.pi, 0, 0]), np.array([0, 0, np.pi])
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +28,24 @@ def hand():
     return build_hand(skeleton), skeleton
 
 
-def open_pose(angles=None) -> HandPose:
-    return HandPose(np.array([0, 90.0, 700]), FACING, np.zeros(20) if angles is None else angles)
+def open_pose(angles=None, rotation=FACING) -> HandPose:
+    return HandPose(np.array([0, 90.0, 700]), rotation, np.zeros(20) if angles is None else angles)
+
+
+def plain_look(**changes) -> Look:
+    """Bare smooth skin under light from the side."""
+    even = np.full(3, 0.5)
+    room = np.zeros((9, 3))
+    room[0] = 0.5
+    return replace(
+        Look.sample(np.random.default_rng(0)), back=even, palm=even, crease=even, mottle=0.0, shine=0.0, sleeve_mm=np.inf, ring=(-1, 0.0), ambient=room, key_from=np.array([0.8, 0, -0.6]), key=np.full(3, 0.5),
+        **{"wrinkles": 0.0, **changes},
+    )  # fmt: skip
+
+
+def _brightness(rgb: np.ndarray, place: np.ndarray) -> float:
+    column, row = np.round(place).astype(int)
+    return float(rgb[row, column].mean())
 
 
 def edges_are_shared_by_two(triangles) -> bool:
@@ -153,15 +173,17 @@ def test_nothing_stands_between_thumb_and_index(abduction_deg):
         assert parts.max() <= 2 and (np.diff(parts) <= 0).all(), (number, parts)
 
 
-def test_a_right_hand_is_the_mirror_image(hand):
+@pytest.mark.parametrize("side", ["palm", "back"])
+def test_a_right_hand_is_the_mirror_image(hand, side):
     mesh, skeleton = hand
-    look = Look.sample(np.random.default_rng(3))
+    rotation = FACING if side == "palm" else FROM_BEHIND
+    look = Look.sample(np.random.default_rng(3)) if side == "palm" else plain_look(wrinkles=1.0)
     mirror = Look(
         **{**vars(look), "key_from": look.key_from * (-1, 1, 1), "wrist_bend_rad": look.wrist_bend_rad * (1, -1)}
     )
     mirror = Look(**{**vars(mirror), "ambient": look.ambient * np.array([1, 1, 1, -1, -1, 1, 1, -1, 1])[:, None]})
-    left = render_hand(mesh, skeleton, open_pose(), CAMERA, look)
-    right = render_hand(mesh.mirrored(), skeleton.mirrored(), open_pose(), CAMERA, mirror)
+    left = render_hand(mesh, skeleton, open_pose(rotation=rotation), CAMERA, look)
+    right = render_hand(mesh.mirrored(), skeleton.mirrored(), open_pose(rotation=rotation), CAMERA, mirror)
     assert right.side == "right"
     both = (left.alpha > 250) & (right.alpha[:, ::-1] > 250)
     assert both.mean() > 0.15 and np.abs(left.alpha.astype(int) - right.alpha[:, ::-1]).mean() < 1.0
@@ -184,6 +206,24 @@ def test_looks_reach_from_dark_to_light_skin():
     palms = np.array([Look.sample(np.random.default_rng(seed)).palm.mean() for seed in range(300)])
     dark = backs < 0.1
     assert (palms[dark] > 1.2 * backs[dark]).all(), "palms of dark hands are lighter than their backs"
+
+
+def test_the_cleft_between_two_fingers_of_a_fist_is_dark(hand):
+    seen = render_hand(*hand, open_pose(shape_angles(GESTURES["fist"])), CAMERA, plain_look())
+    index, middle = (seen.joints_px[[first, first + 1]].mean(0) for first in (5, 9))
+    index, cleft, middle = (_brightness(seen.rgb, place) for place in (index, (index + middle) / 2, middle))
+    assert cleft < 0.45 * min(index, middle)
+
+
+def test_sinews_of_the_back_catch_the_light(hand):
+    relief = []
+    for depth in (0.0, 1.0):
+        seen = render_hand(*hand, open_pose(rotation=FROM_BEHIND), CAMERA, plain_look(wrinkles=depth))
+        left, right = sorted(seen.joints_px[[5, 17], 0])
+        row = round(np.mean(seen.joints_px[[0, 9], 1]))
+        band = seen.rgb[row, round(left) + 4 : round(right) - 4].mean(-1)
+        relief.append(np.abs(np.diff(band, 2)).mean())
+    assert relief[1] > 2 * relief[0]
 
 
 def test_shapes_and_looks_follow_their_seed():

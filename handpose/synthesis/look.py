@@ -70,11 +70,11 @@ def _light(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray
     """Draw the room's light as spherical harmonics, and a key light, mostly from above."""
     tint = np.exp(rng.normal(0, 0.12, 3))
     ambient = np.zeros((9, 3))
-    ambient[0] = rng.uniform(0.35, 1.0) * tint
+    ambient[0] = rng.uniform(0.3, 0.9) * tint
     direction = rng.normal(0, 1, 3) + (0, -1.2, -0.3)
     direction /= np.linalg.norm(direction)
-    ambient[1:4] = ambient[0] * rng.uniform(0.1, 0.55) * direction[[1, 2, 0], None] * np.exp(rng.normal(0, 0.15, 3))
+    ambient[1:4] = ambient[0] * rng.uniform(0.15, 0.75) * direction[[1, 2, 0], None] * np.exp(rng.normal(0, 0.15, 3))
     ambient[4:] = ambient[0] * rng.normal(0, 0.07, (5, 3))
     key_from = rng.normal(0, 0.8, 3) + (0, -0.9, -0.8)
-    strength = rng.uniform(0.1, 1.6) if rng.random() < 0.8 else 0.0
+    strength = rng.uniform(0.1, 2.0) if rng.random() < 0.85 else 0.0
     return ambient, key_from / np.linalg.norm(key_from), strength * np.exp(rng.normal(0, 0.1, 3)) * tint

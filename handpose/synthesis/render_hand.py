@@ -11,7 +11,7 @@ import numpy as np
 from handpose.camera import Camera
 from handpose.kinematics import HandPose, forward_kinematics
 from handpose.rotation import exp_so3
-from handpose.skeleton import N_JOINTS, Side, Skeleton
+from handpose.skeleton import BASES, N_JOINTS, Side, Skeleton
 from handpose.synthesis.build_hand import build_hand
 from handpose.synthesis.look import Look
 from handpose.synthesis.mesh import HandMesh
@@ -76,7 +76,7 @@ def render_hand(
     fine = camera.scaled_to((width * supersample, height * supersample))
     points = np.column_stack([fine.project(vertices), vertices[:, 2]])
     shown, depth, weights = rasterise(points, mesh.triangles, fine.size_px[0], False)
-    linear = _shaded(mesh, skeleton, vertices, normals, shown, depth, weights, look)
+    linear = _shaded(mesh, skeleton, pose, vertices, normals, shown, depth, weights, look)
 
     covered = (shown >= 0).astype(np.float32)
     size = (width, height)
@@ -92,17 +92,18 @@ def render_hand(
     )  # fmt: skip
 
 
-def _shaded(mesh, skeleton, vertices, normals, shown, depth, weights, look: Look) -> np.ndarray:
+def _shaded(mesh, skeleton, pose: HandPose, vertices, normals, shown, depth, weights, look: Look) -> np.ndarray:
     axes, low, scale = _light_view(vertices, look.key_from)
     shadow = depth_from_light(vertices, mesh.triangles, axes, low, scale, _SHADOW_SIZE)
-    mirrored = skeleton.side == "right"
+    flip = np.array([-1 if skeleton.side == "right" else 1, 1, 1])
     return shade(
         shown, weights, *_occlusion(depth), mesh.triangles, vertices, normals,
-        mesh.vertices_mm * (-1, 1, 1) if mirrored else mesh.vertices_mm, mesh.along, mesh.finger, mesh.back, mesh.across,
+        mesh.vertices_mm * flip, mesh.along, mesh.finger, mesh.back, mesh.across,
         _NO_PHOTOGRAPH if mesh.tint is None else mesh.tint,
         skeleton.scale_mm, np.stack([look.back, look.palm, look.nail, look.crease]), look.sleeve,
         np.array([look.mottle, look.shine, look.wrinkles, look.sleeve_mm, look.stripe_mm, look.ring[1]]), look.ring[0],
-        look.ambient, look.key_from, look.key, look.phase, _volume(), PALM_LINES, shadow, axes, low, scale,
+        look.ambient, look.key_from, look.key, look.phase, _volume(), PALM_LINES,
+        skeleton.rest_joints_mm[BASES[1:], :2] * flip[:2], exp_so3(pose.wrist_rotation_rad)[:, 0] * flip[0], shadow, axes, low, scale,
     )  # fmt: skip
 
 

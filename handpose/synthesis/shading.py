@@ -7,6 +7,8 @@ from numba import njit
 
 NOISE_SIZE = 64
 _SLANT_MM = 25.0  # of skin across the shadow's soft border, at most
+_SINEW_MM, _SINEW_SLOPE = 3.5, 0.45  # half as wide, and as steep at the most
+_HALF_MM, _ARCH = 38.0, 0.4  # half the palm's width, and how far its back leans there
 # Lines of the left palm, seen flat, in units of |W-M0|: heart, head and life line as (x, y) corners.
 PALM_LINES = np.array(
     [
@@ -60,6 +62,21 @@ def _bell(x, width):
 
 
 @njit(cache=True, fastmath=True)
+def _back_slope(x, y, knuckles, depth):
+    """How steeply the back falls sideways at (x, y) [mm], beyond what the mesh has.
+
+    It is arched, and sinews of `depth` 0..1 run from the wrist to the knuckles and rise towards these.
+    """
+    slope = _ARCH * min(max((x - 0.5 * (knuckles[1, 0] + knuckles[2, 0])) / _HALF_MM, -1.0), 1.0)
+    for i in range(knuckles.shape[0]):
+        t = y / knuckles[i, 1]
+        risen = min(max((t - 0.1) / 0.4, 0.0), 1.0) * min(max((1.08 - t) / 0.12, 0.0), 1.0)
+        across = (x - knuckles[i, 0] * (0.35 + 0.65 * t)) / _SINEW_MM
+        slope += depth * _SINEW_SLOPE * risen * across * np.exp(-0.5 * across**2)
+    return slope
+
+
+@njit(cache=True, fastmath=True)
 def _lit(shadow, x, y, z, slope_x, slope_y, size):
     """Share of the key light that reaches a point, softened over 5x5 cells of the shadow map.
 
@@ -79,11 +96,12 @@ def _lit(shadow, x, y, z, slope_x, slope_y, size):
 @njit(cache=True, fastmath=True)
 def shade(
     shown, weights, occlusion, cleft, triangles, posed, turned, rest, along, finger, back, across, tint, scale_mm, skin, sleeve_colours, numbers,
-    ring_finger, ambient, key_from, key, phase, volume, lines, shadow, light_axes, light_low, light_scale,
+    ring_finger, ambient, key_from, key, phase, volume, lines, knuckles, aside, shadow, light_axes, light_low, light_scale,
 ):  # fmt: skip
     """Colour every pixel that shows a triangle: linear RGB (S, S, 3) float32. Arguments are those of `render_hand`, flattened.
 
     tint (V, 3) multiplies the skin by a photographed one's, in the place of creases and nails; (0, 3): these are made up.
+    knuckles (4, 2): where the sinews of the back end, flat [mm]; aside (3,): the palm's x in camera axes.
     skin (4, 3): back, palm, nail, crease; numbers: mottle, shine, wrinkles, sleeve_mm, stripe_mm, ring's place.
     """
     size = shown.shape[0]
@@ -113,6 +131,7 @@ def shade(
             fine = _noise(volume, r[0] * 0.55 + phase[1], r[1] * 0.55 + phase[2], r[2] * 0.55 + phase[0])
             gloss = shine
             rough = 0.08
+            lean = 0.0
             if -r[1] > sleeve_mm:
                 stripe = 1 if (r[1] / stripe_mm) % 1.0 < 0.5 else 0
                 weave = 1.0 + 0.25 * fine + 0.1 * coarse
@@ -146,6 +165,12 @@ def shade(
                 dark = min(dark, 1.0) * wrinkles
                 if photographed:
                     dark, red = 0.0, 0.0
+                elif place < 1.1:
+                    lean = (
+                        (1 - palmar)
+                        * min(max(1.1 - place, 0.0) / 0.2, 1.0)
+                        * _back_slope(r[0], r[1], knuckles, wrinkles)
+                    )
                 spots = 1.0 + mottle * (0.7 * coarse + 0.5 * fine)
                 for k in range(3):
                     value = skin[0, k] + palmar * (skin[1, k] - skin[0, k])
@@ -169,8 +194,9 @@ def shade(
             ty = light_axes[1, 0] * n[0] + light_axes[1, 1] * n[1] + light_axes[1, 2] * n[2]
             tz = min(light_axes[2, 0] * n[0] + light_axes[2, 1] * n[1] + light_axes[2, 2] * n[2], -0.05) * light_scale
             # Fine relief turns the normal a little.
-            n[0] += rough * fine + 0.05 * mottle * coarse
-            n[1] += rough * coarse
+            n[0] += rough * fine + 0.05 * mottle * coarse + lean * aside[0]
+            n[1] += rough * coarse + lean * aside[1]
+            n[2] += lean * aside[2]
             length = np.sqrt(n[0] ** 2 + n[1] ** 2 + n[2] ** 2) + 1e-9
             for k in range(3):
                 n[k] /= length
