@@ -33,7 +33,7 @@ class Format:
 
 
 def _write_onnx(model, path: Path, card: dict[str, Any], calibration: np.ndarray | None) -> None:
-    write_onnx(model, model.input_shape[1], path, card, halved=calibration is None)
+    write_onnx(model, model.input_shape[1], path, card, weights=model.get_weights(), halved=calibration is None)
     if calibration is not None:
         from regnet.quantise import quantise_onnx
 

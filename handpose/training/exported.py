@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from handpose.outputs import write_json
 
 OPSET = 17
 _WORTH_HALVING = 1024  # values of a weight
+_TINY, _SAME = 1e-12, 1e-5  # the converter's own rounding, in parts of the largest weight
 
 
 def write_onnx(
@@ -25,11 +26,13 @@ def write_onnx(
     path: Path,
     metadata: dict[str, Any],
     *,
+    weights: Sequence[np.ndarray] = (),
     halved: bool = True,
 ) -> None:
     """Write a function of uint8 pictures (N, S, S, 3) to an ONNX file with the input `image` and its outputs by name.
 
-    `metadata` goes into the file; `halved` stores large weights in half precision. Raises HandposeError on a Keras backend other than
+    `metadata` goes into the file; `halved` stores large weights in half precision, those that are a kernel of the network's `weights`
+    times batch norm's scales without rounding them again. Raises HandposeError on a Keras backend other than
     TensorFlow, or where the disk does not take the file.
     """
     tf = tensorflow()
@@ -45,7 +48,7 @@ def write_onnx(
 
     graph, _ = tf2onnx.convert.from_function(named, input_signature=signature, opset=OPSET)
     if halved:
-        halve(graph)
+        halve(graph, [weight for weight in weights if weight.ndim == 4])
     onnx.helper.set_model_props(graph, {key: str(value) for key, value in metadata.items()})
     onnx.checker.check_model(graph)
     try:
@@ -54,20 +57,41 @@ def write_onnx(
         raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def halve(graph) -> None:
-    """Store large weights in half precision and cast them back when the file is loaded: half the size, float32 arithmetic."""
+def halve(graph, kernels: Sequence[np.ndarray] = ()) -> None:
+    """Store large weights in half precision and widen them when the file is loaded: half the size, float32 arithmetic.
+
+    The converter has multiplied convolutions' `kernels` (H, W, I, O), which hold half precision's numbers, by batch norm's scales, and
+    what it made of them does not. So kernels and scales are stored apart, or each weight would be rounded a second time.
+    """
     from onnx import TensorProto, helper, numpy_helper
 
-    casts = []
-    for tensor in graph.graph.initializer:
-        values = numpy_helper.to_array(tensor)
+    nodes = []
+    for tensor in list(graph.graph.initializer):
+        values, name = numpy_helper.to_array(tensor), tensor.name
         if values.dtype != np.float32 or values.size < _WORTH_HALVING:
             continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
-        casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
-    for cast in reversed(casts):
-        graph.graph.node.insert(0, cast)
+        kernel, scales = _unscaled(values, kernels)
+        tensor.CopyFrom(numpy_helper.from_array(kernel.astype(np.float16), f"{name}_half"))
+        if scales is None:
+            nodes.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
+            continue
+        graph.graph.initializer.append(numpy_helper.from_array(scales, f"{name}_scales"))
+        nodes.append(helper.make_node("Cast", [f"{name}_half"], [f"{name}_wide"], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Mul", [f"{name}_wide", f"{name}_scales"], [name]))
+    for node in reversed(nodes):
+        graph.graph.node.insert(0, node)
+
+
+def _unscaled(values: np.ndarray, kernels: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Find which kernel times a scale for each output (O, 1, 1, 1) weights (O, I, H, W) are; the weights themselves and None if none."""
+    for kernel in (np.transpose(one, (3, 2, 0, 1)) for one in kernels):
+        if kernel.shape != values.shape:
+            continue
+        square = (kernel**2).sum((1, 2, 3), keepdims=True)
+        scales = (values * kernel).sum((1, 2, 3), keepdims=True) / np.maximum(square, _TINY)
+        if np.abs(values - scales * kernel).max() <= _SAME * np.abs(values).max():
+            return kernel, scales.astype(np.float32)
+    return values, None
 
 
 def round_weights(model) -> None:
