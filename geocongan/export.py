@@ -56,7 +56,7 @@ def export(weights: Path, path: Path) -> float:
     card = {"network": "synth2real", **{name: config[name] for name in names if name in config}, "halved": halved}
     draft = path.with_name(f".{path.stem}.part.onnx")
     try:
-        write_onnx(serving_function(model), config["size"], draft, card, halved=halved)
+        write_onnx(serving_function(model), config["size"], draft, card, weights=model.get_weights(), halved=halved)
         difference = _difference(model, config["size"], draft)
         if difference > _TOLERANCE:
             raise HandposeError(f"the export differs from Keras by {difference:.2g} of 255, allowed is {_TOLERANCE}")

@@ -23,7 +23,7 @@ def export_detector(weights: Path, input_size: int, path: Path) -> None:
         return {**maps, "centre": ops.sigmoid(maps["centre"]), "left": ops.sigmoid(maps["left"])}
 
     card = {"network": "detector", "input_size": input_size}
-    write_onnx(serve, input_size, path, card)
+    write_onnx(serve, input_size, path, card, weights=model.get_weights())
     keras_path = path.with_suffix(".weights.h5")
     save_half(model, keras_path)
     write_card(path.with_suffix(".json"), card, (path, keras_path))
