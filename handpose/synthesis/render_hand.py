@@ -132,15 +132,21 @@ def _occlusion(depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     known = np.isfinite(depth)
     filled = np.where(known, depth, 0).astype(np.float32)
     size = depth.shape[0]
-    width, small = size / 14 / 4, tuple(extent // 4 for extent in depth.shape)
-    share = cv2.GaussianBlur(cv2.resize(known.astype(np.float32), small, interpolation=cv2.INTER_AREA), (0, 0), width)
-    mean = cv2.GaussianBlur(cv2.resize(filled, small, interpolation=cv2.INTER_AREA), (0, 0), width) / np.maximum(
-        share, 1e-3
-    )
-    behind = filled - cv2.resize(mean, depth.shape, interpolation=cv2.INTER_LINEAR)
+    share, mean = (_blurred(x, size / 14, 4) for x in (known.astype(np.float32), filled))
+    behind = filled - _enlarged(mean / np.maximum(share, 1e-3), size)
     open_air = np.where(known, filled, filled.max())  # light comes in from beside the hand
-    within = filled - cv2.GaussianBlur(open_air, (0, 0), size / 60)
+    within = filled - _enlarged(_blurred(open_air, size / 60, 2), size)
     return np.clip(1.0 - behind / 45.0, 0.35, 1.1), np.clip(1.0 - within / _CLEFT_MM, 0.3, 1.0)
+
+
+def _blurred(image: np.ndarray, width_px: float, shrunk: int) -> np.ndarray:
+    """Blur a picture (S, S) by `width_px`, and leave it `shrunk` times smaller, which is as good and quicker."""
+    size = image.shape[0] // shrunk
+    return cv2.GaussianBlur(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), (0, 0), width_px / shrunk)
+
+
+def _enlarged(image: np.ndarray, size: int) -> np.ndarray:
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
 def _ramp(x: np.ndarray, width: float) -> np.ndarray:

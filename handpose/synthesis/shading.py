@@ -70,9 +70,10 @@ def _back_slope(x, y, knuckles, depth):
     slope = _ARCH * min(max((x - 0.5 * (knuckles[1, 0] + knuckles[2, 0])) / _HALF_MM, -1.0), 1.0)
     for i in range(knuckles.shape[0]):
         t = y / knuckles[i, 1]
-        risen = min(max((t - 0.1) / 0.4, 0.0), 1.0) * min(max((1.08 - t) / 0.12, 0.0), 1.0)
         across = (x - knuckles[i, 0] * (0.35 + 0.65 * t)) / _SINEW_MM
-        slope += depth * _SINEW_SLOPE * risen * across * np.exp(-0.5 * across**2)
+        if abs(across) < 4.0 and 0.1 < t < 1.08:
+            risen = min((t - 0.1) / 0.4, 1.0) * min((1.08 - t) / 0.12, 1.0)
+            slope += depth * _SINEW_SLOPE * risen * across * np.exp(-0.5 * across**2)
     return slope
 
 
