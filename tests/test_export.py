@@ -19,9 +19,7 @@ from regnet.networks import build, load
 from regnet.predictor import DEFAULT_WEIGHTS, Predictor
 from tracker.load import weights_in_words
 
-ROUNDED_TWICE = (
-    1e-4  # the fixture's outputs differ by 1e-5, and by 8e-4 with kernels that batch norm's scales are rounded into
-)
+ROUNDED_TWICE = 1e-4  # the fixture's outputs differ by 1e-5, and by 8e-4 where scales are rounded into kernels
 CONTRACT = {
     "features": (432,),
     "heatmaps": (21, 32, 32),

@@ -38,7 +38,8 @@ def plain_look(**changes) -> Look:
     room = np.zeros((9, 3))
     room[0] = 0.5
     return replace(
-        Look.sample(np.random.default_rng(0)), back=even, palm=even, crease=even, mottle=0.0, shine=0.0, sleeve_mm=np.inf, ring=(-1, 0.0), ambient=room, key_from=np.array([0.8, 0, -0.6]), key=np.full(3, 0.5),
+        Look.sample(np.random.default_rng(0)), back=even, palm=even, crease=even, mottle=0.0, shine=0.0,
+        sleeve_mm=np.inf, ring=(-1, 0.0), ambient=room, key_from=np.array([0.8, 0, -0.6]), key=np.full(3, 0.5),
         **{"wrinkles": 0.0, **changes},
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from numba import njit
 
 NOISE_SIZE = 64
 _SLANT_MM = 25.0  # of skin across the shadow's soft border, at most
-_SINEW_MM, _SINEW_SLOPE = 3.5, 0.45  # half as wide, and as steep at the most
+_SINEW_MM, _SINEW_SLOPE = 3.5, 0.45  # how wide, to where they are steepest, and how steep
 _HALF_MM, _ARCH = 38.0, 0.4  # half the palm's width, and how far its back leans there
 # Lines of the left palm, seen flat, in units of |W-M0|: heart, head and life line as (x, y) corners.
 PALM_LINES = np.array(
@@ -167,11 +167,8 @@ def shade(
                 if photographed:
                     dark, red = 0.0, 0.0
                 elif place < 1.1:
-                    lean = (
-                        (1 - palmar)
-                        * min(max(1.1 - place, 0.0) / 0.2, 1.0)
-                        * _back_slope(r[0], r[1], knuckles, wrinkles)
-                    )
+                    on_back = (1 - palmar) * min((1.1 - place) / 0.2, 1.0)
+                    lean = on_back * _back_slope(r[0], r[1], knuckles, wrinkles)
                 spots = 1.0 + mottle * (0.7 * coarse + 0.5 * fine)
                 for k in range(3):
                     value = skin[0, k] + palmar * (skin[1, k] - skin[0, k])

@@ -17,7 +17,8 @@ from handpose.outputs import write_json
 
 OPSET = 17
 _WORTH_HALVING = 1024  # values of a weight
-_TINY, _SAME = 1e-12, 1e-5  # the converter's own rounding, in parts of the largest weight
+_SAME = 1e-5  # the converter's own rounding, in parts of the largest weight
+_TINY = 1e-12
 
 
 def write_onnx(
@@ -31,9 +32,8 @@ def write_onnx(
 ) -> None:
     """Write a function of uint8 pictures (N, S, S, 3) to an ONNX file with the input `image` and its outputs by name.
 
-    `metadata` goes into the file; `halved` stores large weights in half precision, those that are a kernel of the network's `weights`
-    times batch norm's scales without rounding them again. Raises HandposeError on a Keras backend other than
-    TensorFlow, or where the disk does not take the file.
+    `metadata` goes into the file; `halved` stores large weights in half precision, and with the network's own `weights` rounds none of
+    its kernels twice. Raises HandposeError on a Keras backend other than TensorFlow, or where the disk does not take the file.
     """
     tf = tensorflow()
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
@@ -72,12 +72,11 @@ def halve(graph, kernels: Sequence[np.ndarray] = ()) -> None:
             continue
         kernel, scales = _unscaled(values, kernels)
         tensor.CopyFrom(numpy_helper.from_array(kernel.astype(np.float16), f"{name}_half"))
-        if scales is None:
-            nodes.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
-            continue
-        graph.graph.initializer.append(numpy_helper.from_array(scales, f"{name}_scales"))
-        nodes.append(helper.make_node("Cast", [f"{name}_half"], [f"{name}_wide"], to=TensorProto.FLOAT))
-        nodes.append(helper.make_node("Mul", [f"{name}_wide", f"{name}_scales"], [name]))
+        wide = name if scales is None else f"{name}_wide"
+        nodes.append(helper.make_node("Cast", [f"{name}_half"], [wide], to=TensorProto.FLOAT))
+        if scales is not None:
+            graph.graph.initializer.append(numpy_helper.from_array(scales, f"{name}_scales"))
+            nodes.append(helper.make_node("Mul", [wide, f"{name}_scales"], [name]))
     for node in reversed(nodes):
         graph.graph.node.insert(0, node)
 
