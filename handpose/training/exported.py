@@ -1,4 +1,4 @@
-"""What every exported network shares: an ONNX file, Keras weights beside it, both with large weights at half precision, and a card."""
+"""What every exported network shares: an ONNX file, Keras weights beside it, both with large weights in few bytes, and a card."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import numpy as np
 from handpose.atomic import atomic_write
 from handpose.errors import HandposeError
 from handpose.outputs import write_json
+from handpose.training.rounding import LARGE, as_bytes, rounded
 
 OPSET = 17
-_WORTH_HALVING = 1024  # values of a weight
 _SAME = 1e-5  # the converter's own rounding, in parts of the largest weight
 _TINY = 1e-12
 
@@ -32,8 +32,8 @@ def write_onnx(
 ) -> None:
     """Write a function of uint8 pictures (N, S, S, 3) to an ONNX file with the input `image` and its outputs by name.
 
-    `metadata` goes into the file; `halved` stores large weights in half precision, and with the network's own `weights` rounds none of
-    its kernels twice. Raises HandposeError on a Keras backend other than TensorFlow, or where the disk does not take the file.
+    `metadata` goes into the file; `halved` stores large weights in half precision, kernels among the network's own `weights`, once
+    rounded, as bytes. Raises HandposeError on a Keras backend other than TensorFlow, or where the disk does not take the file.
     """
     tf = tensorflow()
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
@@ -58,22 +58,22 @@ def write_onnx(
 
 
 def halve(graph, kernels: Sequence[np.ndarray] = ()) -> None:
-    """Store large weights in half precision and widen them when the file is loaded: half the size, float32 arithmetic.
+    """Store large weights in half precision, or kernels as bytes, and widen them when the file is loaded to compute in float32.
 
-    The converter has multiplied convolutions' `kernels` (H, W, I, O), which hold half precision's numbers, by batch norm's scales, and
-    what it made of them does not. So kernels and scales are stored apart, or each weight would be rounded a second time.
+    The converter has multiplied convolutions' `kernels` (H, W, I, O), which hold rounded numbers, by batch norm's scales, and what it
+    made of them does not. So kernels and scales are stored apart, or each weight would be rounded a second time.
     """
     from onnx import TensorProto, helper, numpy_helper
 
     nodes = []
     for tensor in list(graph.graph.initializer):
         values, name = numpy_helper.to_array(tensor), tensor.name
-        if values.dtype != np.float32 or values.size < _WORTH_HALVING:
+        if values.dtype != np.float32 or values.size < LARGE:
             continue
-        kernel, scales = _unscaled(values, kernels)
-        tensor.CopyFrom(numpy_helper.from_array(kernel.astype(np.float16), f"{name}_half"))
+        narrow, scales = _narrowed(values, kernels)
+        tensor.CopyFrom(numpy_helper.from_array(narrow, f"{name}_narrow"))
         wide = name if scales is None else f"{name}_wide"
-        nodes.append(helper.make_node("Cast", [f"{name}_half"], [wide], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Cast", [f"{name}_narrow"], [wide], to=TensorProto.FLOAT))
         if scales is not None:
             graph.graph.initializer.append(numpy_helper.from_array(scales, f"{name}_scales"))
             nodes.append(helper.make_node("Mul", [wide, f"{name}_scales"], [name]))
@@ -81,27 +81,28 @@ def halve(graph, kernels: Sequence[np.ndarray] = ()) -> None:
         graph.graph.node.insert(0, node)
 
 
-def _unscaled(values: np.ndarray, kernels: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Find which kernel times a scale for each output (O, 1, 1, 1) weights (O, I, H, W) are; the weights themselves and None if none."""
-    for kernel in (np.transpose(one, (3, 2, 0, 1)) for one in kernels):
-        if kernel.shape != values.shape:
+def _narrowed(values: np.ndarray, kernels: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Find of which kernel weights (O, I, H, W) are multiples, by a scale for each output (O, 1, 1, 1); without one, half them as they are."""
+    for kernel in kernels:
+        if kernel.shape != values.shape[2:] + values.shape[1::-1]:
             continue
-        square = (kernel**2).sum((1, 2, 3), keepdims=True)
-        scales = (values * kernel).sum((1, 2, 3), keepdims=True) / np.maximum(square, _TINY)
-        if np.abs(values - scales * kernel).max() <= _SAME * np.abs(values).max():
-            return kernel, scales.astype(np.float32)
-    return values, None
+        wide = np.transpose(kernel, (3, 2, 0, 1))
+        square = (wide**2).sum((1, 2, 3), keepdims=True)
+        scales = (values * wide).sum((1, 2, 3), keepdims=True) / np.maximum(square, _TINY)
+        if np.abs(values - scales * wide).max() > _SAME * np.abs(values).max():
+            continue
+        narrow, steps = as_bytes(kernel) or (kernel.astype(np.float16), np.float32(1))
+        return np.transpose(narrow, (3, 2, 0, 1)), (scales * np.reshape(steps, (-1, 1, 1, 1))).astype(np.float32)
+    return values.astype(np.float16), None
 
 
 def round_weights(model) -> None:
-    """Round a model's large weights to half precision, so that its exported and Keras files hold the very same numbers."""
-    model.set_weights(
-        [w.astype(np.float16).astype(np.float32) if w.size >= _WORTH_HALVING else w for w in model.get_weights()]
-    )
+    """Round a model's large weights, so that its exported and Keras files hold the very same numbers."""
+    model.set_weights([rounded(weight) for weight in model.get_weights()])
 
 
 def save_half(model, path: Path) -> None:
-    """Save Keras weights, the large ones in half precision; loading widens them again."""
+    """Save Keras weights, the large ones packed and in half precision; loading widens them again."""
     import h5py
 
     model.save_weights(path)
@@ -113,8 +114,9 @@ def save_half(model, path: Path) -> None:
             wide.visititems(lambda name, item: _copy_group(narrow, name, item))
             for name in names:
                 values = np.asarray(wide[name][()])
-                large = values.dtype == np.float32 and values.size >= _WORTH_HALVING
-                narrow.create_dataset(name, data=values.astype(np.float16) if large else values)
+                large = values.dtype == np.float32 and values.size >= LARGE
+                packed: dict[str, Any] = {"dtype": "f2", "compression": "gzip", "shuffle": True} if large else {}
+                narrow.create_dataset(name, data=values, **packed)
             narrow.attrs.update(wide.attrs)
     os.replace(draft, path)
 
