@@ -20,11 +20,11 @@ from handpose.skeleton import M0, N_JOINTS, WRIST
 
 WEIGHT_3D = 100.0
 WEIGHT_2D = 1.0
-WEIGHT_DISTANCE = 15.0  # pulls as hard as the square does at the error of a trained network, 0.15
-WEIGHT_PLACES = 1.0
+WEIGHT_DISTANCE = 60.0  # pulls four times as hard as the square does at the error of a trained network, 0.15
+WEIGHT_PLACES = 2.0
 WEIGHT_FLAT = 30.0
 WEIGHT_SCORES = 5.0
-WEIGHT_LEFT = 20.0  # the side is the hardest score to learn: it turns on palm or back alone
+WEIGHT_LEFT = 30.0  # the side is the hardest score to learn: it turns on palm or back alone
 PEAK_WEIGHT = 9.0  # a pixel at a peak counts 1 + 9 times: the rest of a map is empty
 MASK_RIM = 2  # cells: the map of a joint at the border of the hand reaches so far out
 _SMOOTH = 0.01

@@ -138,9 +138,10 @@ def rendering() -> Figures:
     import cv2
 
     from handpose.synthesis.sampler import RenderSampler
+    from regnet.render_items import REUSE
 
     cv2.setNumThreads(1)
-    fresh, cached = RenderSampler(0, reuse=1), RenderSampler(0, reuse=10, cache=100)
+    fresh, cached = RenderSampler(0, reuse=1), RenderSampler(0, reuse=REUSE, cache=100)
     for index in range(60):
         fresh.sample(index)
     rate = 150 / sum(_times(lambda index=iter(range(60, 400)): fresh.sample(next(index)), 150))
