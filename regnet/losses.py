@@ -1,9 +1,9 @@
 """The losses of RegNet, scaled as the paper's: sums over pixels and coordinates, halves, means over the batch only.
 
 Keras' mean squared error in their place would overweight 3D by some 340 times (Mueller et al. 2018; Caffe's EuclideanLoss sums), which
-is the known reason why re-implementations do not converge. What a sample lacks carries no loss. Two terms are added to the paper's:
-the plain distances of final joints and of the heatmaps' centroids, which is what metrics count, where squares are ruled by the few
-joints that nobody can see.
+is the known reason why re-implementations do not converge. What a sample lacks carries no loss. Three terms are added to the paper's:
+the plain distances of final joints, before and after a similarity, and of the heatmaps' centroids, which is what metrics count, where
+squares are ruled by the few joints that nobody can see.
 
 Targets, all float32:
 cells (N, 21, 2) joints [heatmap cells]; labelled (N, 21) how much the joint's place counts, 0 where it is unknown; inside (N, 21) 1
@@ -17,10 +17,12 @@ from keras import ops
 
 from handpose.heatmap import HEATMAP_SIGMA, HEATMAP_SIZE
 from handpose.skeleton import M0, N_JOINTS, WRIST
+from regnet.aligned import aligned
 
 WEIGHT_3D = 100.0
 WEIGHT_2D = 1.0
 WEIGHT_DISTANCE = 60.0  # pulls four times as hard as the square does at the error of a trained network, 0.15
+WEIGHT_SHAPE = 60.0
 WEIGHT_PLACES = 2.0
 WEIGHT_FLAT = 30.0
 WEIGHT_SCORES = 5.0
@@ -43,6 +45,7 @@ def regnet_losses(outputs: dict, targets: dict) -> dict:
         "joints_mid": _joint_loss(mid, targets),
         "joints_rel": _joint_loss(final, targets),
         "distance": _distance_loss(final, targets),
+        "shape": _shape_loss(final, targets),
         "places": _places_loss(outputs["heatmaps"], targets),
         "flat": _flat_loss(mid, targets) + _flat_loss(final, targets),
         "confidence": _confidence_loss(outputs, targets),
@@ -59,6 +62,7 @@ def regnet_losses(outputs: dict, targets: dict) -> dict:
         WEIGHT_2D * (losses["heatmaps"] + losses.get("heatmaps_mid", 0.0) + losses.get("mask", 0.0))
         + WEIGHT_3D * (losses["joints_mid"] + losses["joints_rel"])
         + WEIGHT_DISTANCE * losses["distance"]
+        + WEIGHT_SHAPE * losses["shape"]
         + WEIGHT_PLACES * losses["places"]
         + WEIGHT_FLAT * losses["flat"]
         + WEIGHT_SCORES * (losses["confidence"] + losses["presence"])
@@ -98,6 +102,12 @@ def _joint_loss(joints, targets):
 def _distance_loss(joints, targets):
     """Sum the distances of the joints whose 3D is known."""
     return ops.mean(ops.sum(_length(joints - targets["joints_rel"]) * targets["known_3d"], axis=1))
+
+
+def _shape_loss(joints, targets):
+    """Sum the distances that are left when a hand has been laid on its label: a hand turned or scaled as a whole has its shape."""
+    laid, wanted = aligned(joints, targets["joints_rel"], targets["known_3d"])
+    return ops.mean(ops.sum(_length(laid - wanted) * targets["known_3d"], axis=1))
 
 
 def _places_loss(heatmaps, targets):

@@ -42,7 +42,7 @@ def compute(outputs, targets):
 
 def test_the_right_answer_costs_nothing():
     losses = compute(*perfect(np.random.default_rng(0)))
-    for name in ("heatmaps", "joints_mid", "joints_rel", "distance", "flat", "presence", "left"):
+    for name in ("heatmaps", "joints_mid", "joints_rel", "distance", "shape", "flat", "presence", "left"):
         assert losses[name] == pytest.approx(0, abs=1e-5), name
     assert losses["places"] < 21 * 0.02, "a Gaussian's centroid is its place but for the grid"
     assert losses["error_cells"] < 0.72, "the maximum is at most half a cell from the joint on each axis"
@@ -72,6 +72,17 @@ def test_distances_sum_over_joints():
     assert losses["places"] == pytest.approx(21 * 5, rel=0.03)
 
 
+def test_a_hand_turned_scaled_and_shifted_has_its_shape_and_a_mirrored_one_has_not():
+    outputs, targets = perfect(np.random.default_rng(11))
+    joints = outputs["joints_rel"]
+    outputs["joints_rel"] = np.float32(1.3) * joints[..., [2, 0, 1]] + np.float32([0.1, -0.4, 0.2])
+    losses = compute(outputs, targets)
+    assert losses["shape"] == pytest.approx(0, abs=1e-4)
+    assert losses["distance"] > 5
+    outputs["joints_rel"] = joints * np.float32([-1, 1, 1])
+    assert compute(outputs, targets)["shape"] > 1
+
+
 def test_weak_maps_have_little_say_in_places_and_empty_ones_none():
     outputs, targets = perfect(np.random.default_rng(11))
     outputs["heatmaps"] = np.roll(outputs["heatmaps"], 4, axis=1)
@@ -92,7 +103,7 @@ def test_a_22nd_heatmap_is_left_alone():
 @pytest.mark.parametrize(
     ("switch", "output", "loss"),
     [("labelled", "heatmaps", "heatmaps"), ("known_3d", "joints_rel", "joints_rel"), ("known_3d", "joints_mid", "joints_mid"),
-     ("known_3d", "joints_rel", "distance"), ("labelled", "heatmaps", "places"), ("has_left", "left", "left"),
+     ("known_3d", "joints_rel", "distance"), ("known_3d", "joints_rel", "shape"), ("labelled", "heatmaps", "places"), ("has_left", "left", "left"),
      ("labelled", "confidence", "confidence"), ("flat", "joints_rel", "flat")],
 )  # fmt: skip
 def test_what_is_not_labelled_carries_no_loss(switch, output, loss):
@@ -104,7 +115,9 @@ def test_what_is_not_labelled_carries_no_loss(switch, output, loss):
     assert compute(outputs, targets)[loss] == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("loss", ["heatmaps", "joints_mid", "joints_rel", "distance", "places", "flat", "confidence"])
+@pytest.mark.parametrize(
+    "loss", ["heatmaps", "joints_mid", "joints_rel", "distance", "shape", "places", "flat", "confidence"]
+)
 def test_a_hand_that_weighs_less_carries_that_much_less_of_every_joint_loss(loss):
     outputs, targets = perfect(np.random.default_rng(4))
     targets["flat"][:] = 1
