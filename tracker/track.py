@@ -13,6 +13,7 @@ from handpose.lens import lens_of
 from handpose.prediction import Prediction
 from handpose.skeleton import Side, Skeleton
 from tracker.aim import box_of, crop_around, hand_score, steadied, where_seen
+from tracker.belief import Belief
 from tracker.filters import PixelFilter, PoseFilter
 from tracker.hand import State, TrackedHand
 from tracker.side import SideVote
@@ -35,6 +36,7 @@ class Track:
         self._skeletons = skeletons
         self._filter_pose, self._filter_px = PoseFilter(), PixelFilter(crop.side_px)
         self._fitter: HandFitter | None = None  # until it is seen
+        self._belief = Belief()
 
     @property
     def side(self) -> Side:
@@ -51,6 +53,7 @@ class Track:
         fitter = self._fitter
         if fitter is None or fitter.skeleton.side != self.side:
             fitter = HandFitter(self._skeletons[self.side], self.camera)
+        prediction = self._belief(prediction, crop, self.side, time_s)
         solution = fitter.update(prediction, crop, time_s)
         if solution.status is Status.NOTHING_SEEN:
             self.miss(time_s)
@@ -80,6 +83,7 @@ class Track:
         """Forget how the hand moved, after it was lost; its number and side stay."""
         self._fitter = None
         self._filter_px.reset()
+        self._belief.forget()
 
     def outlived(self, time_s: float) -> bool:
         """Say whether the hand has been unseen for too long, or has left the picture."""
