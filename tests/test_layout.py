@@ -26,6 +26,7 @@ TRAINING = {
     "heads",
     "lift",
     "losses",
+    "aligned",
     "networks",
     "weights",
     "muon",
