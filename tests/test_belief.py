@@ -36,12 +36,36 @@ def test_fingers_named_in_reverse_are_not_believed_and_follow_the_palm():
     assert belief(before, crop, "right", 0.0) is before
     now, next_crop = look(6, roll=TURNED[1])
     believed = belief(reversed_names(now), next_crop, "right", 0.2)
-    palm = [0, 1, 5, 9, 13, 17]
+    palm, held = [0, 1, 5, 9, 13, 17], np.arange(21) != REVERSED
     assert np.linalg.norm(before.joints_px - now.joints_px, axis=-1)[palm].min() > 8, "the hand has moved"
     assert np.linalg.norm(believed.joints_px - now.joints_px, axis=-1)[palm].max() < 1
     in_camera = [one.joints_rel @ of.camera_from_crop.T for one, of in ((before, crop), (believed, next_crop))]
-    assert in_camera[0] == pytest.approx(in_camera[1], abs=1e-12)
-    assert believed.confidence == pytest.approx(before.confidence / 2)
+    assert in_camera[0][held] == pytest.approx(in_camera[1][held], abs=1e-12)
+    assert believed.joints_rel[~held] == pytest.approx(now.joints_rel[~held], abs=1e-12)
+    assert believed.confidence == pytest.approx(np.where(held, 0.5, 1) * before.confidence)
+
+
+def test_a_joint_that_leaps_by_itself_is_held_and_the_others_are_seen():
+    belief = Belief()
+    before, crop = look(0)
+    belief(before, crop, "right", 0.0)
+    now, crop = look(2)
+    tip_astray = now.joints_px + 80 * (np.arange(21) == 4)[:, None]
+    believed = belief(replace(now, joints_px=tip_astray, left=0.8), crop, "right", 0.1)
+    assert np.linalg.norm(believed.joints_px - now.joints_px, axis=-1)[4] < 10
+    assert np.delete(believed.joints_px, 4, 0).tolist() == np.delete(now.joints_px, 4, 0).tolist()
+
+
+def test_joints_are_held_for_half_a_second_and_as_sure_all_the_while():
+    belief = Belief()
+    before, crop = look(0)
+    belief(before, crop, "right", 0.0)
+    answer = reversed_names(before)
+    for time_s in (0.2, 0.4):
+        believed = belief(answer, crop, "right", time_s)
+        assert believed.joints_px == pytest.approx(before.joints_px)
+        assert believed.confidence[4] == pytest.approx(before.confidence[4] / 2)
+    assert belief(answer, crop, "right", 0.51) is answer
 
 
 @pytest.mark.parametrize(
