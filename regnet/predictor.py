@@ -95,9 +95,18 @@ class Predictor:
         """
         mirrored = np.array([side == "right" for side in sides])
         fed = [cv2.flip(window, 1) if side == "right" else window for window, side in zip(windows, sides, strict=True)]
-        outputs = self.network(np.stack(fed))
+        seen = self.left_hands(np.stack(fed))
+        if mirrored.any():
+            seen.joints_px[mirrored, :, 0] = len(windows[0]) - 1 - seen.joints_px[mirrored, :, 0]
+            seen.joints_rel[mirrored, :, 0] *= -1
+            seen.left[mirrored] = 1 - seen.left[mirrored]
+        return seen
+
+    def left_hands(self, windows: np.ndarray) -> WindowPrediction:
+        """Look at windows (N, S, S, 3) uint8 as the network does, to which all hands are left ones."""
+        outputs = self.network(windows)
         joints_rel, confidence, presence, left = (np.array(outputs[name], float) for name in OUTPUTS[1:])
-        joints_px, sigma_px = _unmirrored(outputs["heatmaps"], joints_rel, confidence, left, mirrored, len(windows[0]))
+        joints_px, sigma_px = _read(outputs["heatmaps"], confidence, len(windows[0]))
         return WindowPrediction(joints_px, sigma_px, joints_rel, confidence, presence[:, 0], left[:, 0])
 
 
@@ -109,16 +118,12 @@ def expected_error_cells(confidence: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True)
-def _unmirrored(heatmaps, joints_rel, confidence, left, mirrored, size):
-    """Read joints (N, 21, 2) [window px] and expected errors (N, 21); mirror all back in place where `mirrored` (N,)."""
+def _read(heatmaps, confidence, size):
+    """Read joints (N, 21, 2) [window px] and the errors (N, 21) to be expected of them."""
     joints_px, sigma_px = np.empty(confidence.shape + (2,)), np.empty(confidence.shape)
     scale = size / HEATMAP_SIZE
-    for n in range(len(mirrored)):
+    for n in range(len(confidence)):
         cells, _ = peaks_of(heatmaps[n])
         joints_px[n] = (cells + 0.5) * scale - 0.5
         sigma_px[n] = expected_error_cells(confidence[n]) * scale
-        if mirrored[n]:
-            joints_px[n, :, 0] = size - 1 - joints_px[n, :, 0]
-            joints_rel[n, :, 0] *= -1
-            left[n] = 1 - left[n]
     return joints_px, sigma_px

@@ -1,5 +1,7 @@
 """Test-time augmentation: copies come back to where they were cut, and the mean of a network that sees truly is the truth."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -7,14 +9,14 @@ from tests_data import write_photo_set
 
 from handpose.heatmap import cells_from_px, gaussian_heatmaps
 from regnet import evaluate as evaluation
-from regnet.averaged import AveragingPredictor
+from regnet.averaged import AveragingPredictor, merged
 from regnet.cli import main
 from regnet.predictor import Predictor
 from tracker.detector import Detection
 from tracker.pipeline import HandTracker
 
 SIZE = 128
-SPOTS = np.array([[40.0, 50.0], [88.0, 60.0], [60.0, 95.0]])
+SPOTS = np.array([[60.0, 95.0], [50.0, 40.0], [88.0, 60.0]])  # of the wrist, of M0, of the fingertips
 _THERE = Detection(np.array([63.0, 68.0]), 60.0, 0.0, 0.9, 0.9)
 
 
@@ -72,9 +74,10 @@ def test_copies_differ_and_each_counts():
 
         def __call__(self, images):
             here = np.tile(np.array([90.0, 40.0]), (len(images), 21, 1))
+            here[:, 0, 1] += 20  # the wrist, below: an upright hand
             return super().__call__(images) | {"heatmaps": gaussian_heatmaps(cells_from_px(here, SIZE))}
 
-    at = AveragingPredictor(Steady()).windows([picture()], ["left"]).joints_px[0, 0] - (SIZE - 1) / 2
+    at = AveragingPredictor(Steady()).windows([picture()], ["left"]).joints_px[0, 1] - (SIZE - 1) / 2
     away = np.array([90.0, 40.0]) - (SIZE - 1) / 2
     np.testing.assert_allclose(at, away * (1 + 2 * np.cos(0.15) + 0.92 + 1.08) / (3 + 0.92**2 + 1.08**2), atol=0.05)
 
@@ -88,7 +91,7 @@ def test_it_is_an_option_of_the_measurement(tmp_path, monkeypatch, capsys):
         assert main(["test", "--i", str(source), "--report", str(tmp_path / "report"), *option]) == 0
         seen.append(network.seen - sum(seen))
         assert ("mean of 5 altered copies" in (tmp_path / "report" / "report.md").read_text()) == bool(option)
-    assert seen[1] == 5 * seen[0]
+    assert seen[1] >= 5 * seen[0]
     capsys.readouterr()
     assert main(["test", "--i", str(source / "images"), "--augment"]) == 1
     assert "--augment" in capsys.readouterr().err
@@ -99,18 +102,18 @@ def test_errors_of_their_own_shrink_and_are_admitted():
     truth = np.repeat(SPOTS, 7, axis=0)
     rng = np.random.default_rng(0)
     seen = Predictor(network).windows([picture()], ["left"])
-    answers = [(seen.joints_px + rng.normal(0, 4, (1, 21, 2)), *list(vars(seen).values())[1:]) for _ in range(5)]
-    merged = AveragingPredictor(network)._merged(*zip(*answers, strict=True))
-    error, errors = (np.linalg.norm(one - truth, axis=-1).mean() for one in (merged.joints_px, answers[0][0]))
+    answers = [replace(seen, joints_px=seen.joints_px + rng.normal(0, 4, (1, 21, 2))) for _ in range(5)]
+    mean = merged(answers, SIZE)
+    error, errors = (np.linalg.norm(one - truth, axis=-1).mean() for one in (mean.joints_px, answers[0].joints_px))
     assert error < 0.6 * errors
-    assert (merged.sigma_px > seen.sigma_px).all() and (merged.confidence < seen.confidence).all()
+    assert (mean.sigma_px > seen.sigma_px).all() and (mean.confidence < seen.confidence).all()
 
 
 def test_a_surer_copy_counts_more():
     seen = Predictor(Spots()).windows([picture()], ["left"])
-    off = [seen.joints_px + 30, seen.sigma_px * 10, *list(vars(seen).values())[2:]]
-    merged = AveragingPredictor(Spots())._merged(*zip(list(vars(seen).values()), off, strict=True))
-    assert np.abs(merged.joints_px - seen.joints_px).max() < 0.5
+    off = replace(seen, joints_px=seen.joints_px + 30, sigma_px=10 * seen.sigma_px)
+    mean = merged([seen, off], SIZE)
+    assert np.abs(mean.joints_px - seen.joints_px).max() < 0.5
 
 
 def test_a_picture_is_looked_at_carefully_and_a_frame_is_not():
