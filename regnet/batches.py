@@ -29,6 +29,11 @@ class StreamConfig:
     effects: tuple[str, ...] = EFFECTS  # of the camera, on rendered hands
     read: tuple[str, ...] = ()  # options of the datasets' readers, as views=BB_left
 
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The mix, as shares of one."""
+        return tuple(part / sum(self.mix) for part in self.mix)
+
 
 class BatchMaker:
     """Make the batch of a step: the one place where sources are mixed."""
@@ -49,10 +54,11 @@ class BatchMaker:
             str(folder): PhotoCrops([folder], "train", backgrounds, config.size, config.read) for folder in folders
         }
         translator = Translator.from_file(Path(config.generator)) if GANERATE in config.sources else None
+        shares = dict(zip(config.sources, config.shares, strict=True))
         self.made = {
             source: RenderItems(
                 config.seed, config.size, backgrounds, config.effects,
-                translator=translator if source == GANERATE else None, mesh=hand_of(source),
+                translator=translator if source == GANERATE else None, mesh=hand_of(source), share=shares[source],
             )
             for source in MADE
             if source in config.sources
@@ -62,8 +68,7 @@ class BatchMaker:
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """Make batch number `step`: arrays with the batch first."""
         rng = np.random.default_rng((self.config.seed, step))
-        shares = np.asarray(self.config.mix) / sum(self.config.mix)
-        chosen = rng.choice(len(shares), self.config.batch_size, p=shares)
+        chosen = rng.choice(len(self.config.sources), self.config.batch_size, p=self.config.shares)
         items = [self._item(self.config.sources[source], step, i, rng) for i, source in enumerate(chosen)]
         return {key: np.stack([item[key] for item in items]) for key in items[0]}
 

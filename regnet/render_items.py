@@ -34,13 +34,13 @@ class RenderItems:
 
     def __init__(
         self, seed: int, size: int = CROP_SIZE, backgrounds: Backgrounds | None = None, effects: Collection[str] = EFFECTS,
-        translator: Translator | None = None, mesh: tuple[HandMesh, Skeleton] | None = None,
+        translator: Translator | None = None, mesh: tuple[HandMesh, Skeleton] | None = None, share: float = 1.0,
     ):  # fmt: skip
-        """`mesh` is to be used in place of our own hands."""
+        """`mesh` is to be used in place of our own hands; `share` of a lane's items are these, the others come from elsewhere."""
         self.seed, self.size, self.translator = seed, size, translator
         self.backgrounds = backgrounds or default_backgrounds()
         self._options: dict[str, Any] = {
-            "backgrounds": self.backgrounds, "reuse": REUSE, "cache": CACHE // LANES, "effects": effects,
+            "backgrounds": self.backgrounds, "reuse": round(REUSE / max(share, 1e-3)), "cache": CACHE // LANES, "effects": effects,
             "poses": PoseSampler(TRAINING_MIXTURE), "mesh": mesh,
         }  # fmt: skip
         self.lane = cache(self._lane)

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from tests_data import write_photo_set
 
 from handpose.errors import HandposeError
 from handpose.skeleton import M0, WRIST
@@ -12,7 +13,8 @@ from handpose.synthesis.backgrounds import Backgrounds
 from handpose.synthesis.foreground import straight
 from handpose.synthesis.sampler import RenderSampler, _uncovered
 from handpose.training.stream import LANES, stream
-from regnet.render_items import CACHE, RenderItems
+from regnet.batches import BatchMaker, StreamConfig
+from regnet.render_items import CACHE, REUSE, RenderItems
 
 
 def sampler(seed=5, **options):
@@ -124,6 +126,17 @@ def test_lanes_of_rendered_hands_are_kept_apart():
     first, second = (items.lane(lane).placed(0, 64).joints_px for lane in (0, 1))
     assert not np.allclose(first, second) and items.lane(0) is items.lane(0)
     assert sum(items.lane(lane).cache for lane in range(LANES)) == CACHE
+
+
+def test_a_hand_is_shown_as_often_however_few_of_a_batch_are_rendered(tmp_path):
+    """Hands that came and went with the places of a whole batch were rendered for a few looks each."""
+    config = StreamConfig(("render", str(write_photo_set(tmp_path / "set", 2))), (0.5, 1.5), batch_size=16)
+    sampler = BatchMaker(config).made["render"].lane(0)
+    places = range(100 * config.batch_size)
+    newest = [sampler._number(place, np.random.default_rng(place)) for place in places]
+    hands_that_came = max(newest[-400:]) - max(newest[:400])
+    rendered_places = 0.25 * (len(places) - 400)
+    assert rendered_places / hands_that_came == pytest.approx(REUSE, rel=0.1)
 
 
 def test_a_failing_worker_is_heard():
