@@ -2,6 +2,7 @@
 
 import multiprocessing
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -42,6 +43,18 @@ def test_the_cache_is_bounded_and_changes_no_byte():
         narrow._kept.clear()
         assert same(item, narrow.sample(index))
         assert len(wide._kept) <= 6
+
+
+def test_a_hand_is_rendered_once_while_it_may_be_shown(monkeypatch):
+    """Kept by age, half of the window's hands were rendered again and again."""
+    rendered = Counter()
+    monkeypatch.setattr(RenderSampler, "foreground", lambda self, number, size: rendered.update([number]) or number)
+    source = sampler(reuse=5, cache=40)
+    for index in range(2000):
+        rng = np.random.default_rng(index)
+        for number in (source._number(index, rng), source._number(index, rng)):
+            assert source.rendered(number) == number
+    assert len(rendered) > 400 and set(rendered.values()) == {1}
 
 
 def test_foregrounds_are_reused_with_new_surroundings():
@@ -90,7 +103,7 @@ def test_a_hand_to_paste_keeps_its_forearm_and_its_colour():
     assert edge > 0.55 * inner  # not darkened by its alpha
 
 
-class Counter:
+class Steps:
     """Makes batches that hold their own step; fails at the step it is told."""
 
     def __init__(self, fails_at):
@@ -103,7 +116,7 @@ class Counter:
 
 
 def test_a_stream_goes_on_from_any_step_and_ends_with_its_worker():
-    batches = stream(Counter, None, first_step=7)
+    batches = stream(Steps, None, first_step=7)
     assert [int(next(batches)["step"][0]) for _ in range(20)] == list(range(7, 27))
     batches.close()
     deadline = time.time() + 10
@@ -114,7 +127,7 @@ def test_a_stream_goes_on_from_any_step_and_ends_with_its_worker():
 
 @pytest.mark.parametrize("workers", [2, 3, 99])
 def test_batches_are_the_same_however_many_workers_make_them(workers):
-    batches = stream(Counter, None, first_step=5, workers=workers)
+    batches = stream(Steps, None, first_step=5, workers=workers)
     assert [int(next(batches)["step"][0]) for _ in range(2 * LANES + 3)] == list(range(5, 2 * LANES + 8))
     assert len(multiprocessing.active_children()) == min(workers, LANES)
     batches.close()
@@ -140,7 +153,7 @@ def test_a_hand_is_shown_as_often_however_few_of_a_batch_are_rendered(tmp_path):
 
 
 def test_a_failing_worker_is_heard():
-    batches = stream(Counter, 2)
+    batches = stream(Steps, 2)
     assert [int(next(batches)["step"][0]) for _ in range(2)] == [0, 1]
     with pytest.raises(HandposeError, match="step 2: no more"):
         next(batches)

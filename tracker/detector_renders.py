@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from handpose.skeleton import Skeleton
 from handpose.synthesis import occluders
 from handpose.synthesis.foreground import Foreground, straight
 from handpose.synthesis.mesh import HandMesh
+from handpose.synthesis.moving_cache import MovingCache
 from handpose.synthesis.poses import TRAINING_MIXTURE, PoseSampler
 from handpose.synthesis.sampler import RenderSampler, default_backgrounds
 from handpose.training.stream import LANES, lane_seed
@@ -31,16 +31,12 @@ class RenderedPictures:
         self._options: dict[str, Any] = {
             "backgrounds": self._backgrounds, "mesh": mesh, "poses": PoseSampler(TRAINING_MIXTURE),
         }  # fmt: skip
-        self._kept: defaultdict[int, OrderedDict[int, Picture]] = defaultdict(OrderedDict)
+        self._kept: dict[int, MovingCache[Picture]] = {lane: MovingCache(_CACHE // LANES) for lane in range(LANES)}
 
     def picture(self, lane: int, number: int, rng: np.random.Generator) -> Picture:
         """Give a picture out of a lane's window, which moves on by one every `_REUSE` numbers."""
-        index, kept = number // _REUSE + int(rng.integers(_CACHE // LANES)), self._kept[lane]
-        if index not in kept:
-            kept[index] = self._drawn(lane, index)
-            if len(kept) > _CACHE // LANES:
-                kept.popitem(last=False)
-        return kept[index]
+        index = number // _REUSE + int(rng.integers(_CACHE // LANES))
+        return self._kept[lane].made(index, lambda: self._drawn(lane, index))
 
     def _drawn(self, lane: int, index: int) -> Picture:
         seed = lane_seed(self._seed, lane)

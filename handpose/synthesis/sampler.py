@@ -5,7 +5,6 @@ Everything about item `index` follows from (seed, index), whatever was drawn bef
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from handpose.synthesis.backgrounds import Backgrounds, shared_backgrounds
 from handpose.synthesis.compose import EFFECTS, Window, camera_effects, composite
 from handpose.synthesis.foreground import CANVAS, Foreground, PlacedHand, place_hand, render_foreground
 from handpose.synthesis.mesh import HandMesh
+from handpose.synthesis.moving_cache import MovingCache
 from handpose.synthesis.poses import PoseSampler
 from handpose.synthesis.render_hand import sample_shape
 
@@ -54,7 +54,7 @@ class RenderSampler:
         self.seed, self.size, self.reuse, self.cache, self.mesh = seed, size, reuse, cache, mesh
         self.backgrounds = backgrounds or default_backgrounds()
         self.poses, self.effects = poses or PoseSampler(), effects
-        self._kept: OrderedDict[int, Foreground] = OrderedDict()
+        self._kept: MovingCache[Foreground] = MovingCache(cache)
 
     def sample(self, index: int) -> RenderedItem:
         """Make item `index`."""
@@ -81,11 +81,7 @@ class RenderSampler:
 
     def rendered(self, number: int) -> Foreground:
         """Render foreground `number`, or take it from the cache."""
-        if number not in self._kept:
-            self._kept[number] = self.foreground(number, round(_DENSITY * CANVAS * self.size))
-            if len(self._kept) > self.cache:
-                self._kept.popitem(last=False)
-        return self._kept[number]
+        return self._kept.made(number, lambda: self.foreground(number, round(_DENSITY * CANVAS * self.size)))
 
     def _number(self, index: int, rng: np.random.Generator) -> int:
         """Choose a foreground from a window that moves on by one every `reuse` items."""
