@@ -11,8 +11,8 @@ from handpose.heatmap import HEATMAP_SIZE
 from handpose.skeleton import N_JOINTS
 
 Item = dict[str, Any]  # arrays, and float32 numbers where a target has no axis
-RIGHT_SHARE = 0.3  # of the items, mirrored: they teach the side, and the joints of hands whose side a tracker has wrong
-RIGHT_WEIGHT = 0.25  # of those joints: at full weight all others pay for them (docs/LOG.md, fifteenth round)
+RIGHT_SHARE = 0.2  # of the items, mirrored: they teach the side, and the joints of hands whose side a tracker has wrong
+RIGHT_WEIGHT = 0.06  # of those joints: all others pay for them, and a hand of a known side is taken for the other's
 
 
 def training_item(

@@ -15,10 +15,10 @@ from regnet.heads import HeatmapPeaks, score_heads
 from regnet.layers import ProjLayer, RenderingLayer
 from regnet.lift import lifted
 
-# By stage, at 32, 16, 8 and 4 px: channels, and residual blocks after the first. Blocks on fine maps cost time and hardly any
-# weights, of which 25 MB hold no more.
+# By stage, at 32, 16, 8 and 4 px: channels, and residual blocks after the first. Blocks on fine maps cost time, those on coarse
+# ones weights, of which 25 MB hold few more.
 WIDTHS = (48, 96, 176, 256)
-BLOCKS = (2, 2, 1, 1)
+BLOCKS = (2, 2, 3, 3)
 
 
 def build_light(input_size: int = 128, widths: tuple[int, ...] = WIDTHS, projection: bool = True) -> keras.Model:
@@ -39,7 +39,7 @@ def build_light(input_size: int = 128, widths: tuple[int, ...] = WIDTHS, project
     skips = []
     for i, width in enumerate(widths):
         x = residual(x, width, 1 if i == 0 else 2, f"stage{i}a")
-        for block in "bc"[: BLOCKS[i]]:
+        for block in "bcd"[: BLOCKS[i]]:
             x = residual(x, width, 1, f"stage{i}{block}")
         skips.append(x)
     at32, at16, at8, at4 = skips

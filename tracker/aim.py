@@ -15,7 +15,7 @@ from handpose.prediction import Prediction
 STILL_THERE = 0.45  # a tracked hand stays tracked while its score is at least this
 _SMALLEST_CROP_PX = 12.0
 _LEAST_CONFIDENCE = 0.15  # a joint less sure than this is aimed at where the fit puts it
-_FOUND_WEIGHTS, _FOUND_BIAS = np.array([0.68, 0.73, 0.69]), -2.21  # of detector, presence, confidence
+_FOUND_WEIGHTS, _FOUND_BIAS = np.array([0.79, 0.99, 0.13]), -4.00  # of detector, presence, confidence
 
 
 def crop_around(camera: Camera, joints_px: np.ndarray, otherwise: Crop) -> Crop:
@@ -63,8 +63,8 @@ def found_score(detector_score: float, prediction: Prediction) -> float:
     """How sure detector and RegNet are together that a hand was found anew, 0..1.
 
     A logistic regression on photographs of hands (shrunk, squeezed, darkened and blurred as others take them) against pictures of
-    rooms and clothes, none of them an evaluation picture; at 0.5 it takes 2% of those without a hand for one (tools/weigh_found_hands.py
-    --n 60 --false-share 0.02).
+    rooms and clothes, none of them an evaluation picture; at 0.5 it takes 1% of those without a hand for one (tools/weigh_found_hands.py
+    --n 60 --false-share 0.01).
     """
     opinions = np.array([detector_score, prediction.presence, float(prediction.confidence.mean())])
     chances = np.clip(opinions, 1e-3, 1 - 1e-3)
