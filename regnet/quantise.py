@@ -47,6 +47,7 @@ def quantise_onnx(path: Path, calibration: np.ndarray) -> None:
         calibrate_method=quantization.CalibrationMethod.MinMax,
     )
     graph = onnx.load(path)
+    del graph.graph.value_info[:]  # shapes that quantising asked for, and that running does not
     halve(graph)  # what stays float32: the layers that give coordinates and scores
     onnx.save(graph, path)
 

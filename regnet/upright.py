@@ -1,7 +1,7 @@
 """A hand that lies or hangs in its window is turned upright and looked at again.
 
 RegNet knows upright hands best, as crops are rolled by the joints last seen. A first crop is rolled by a guess: of rendered hands that
-were turned by more than 45 degrees in theirs, PA-MPJPE fell from 21 mm to 10 with a second look (docs/LOG.md).
+were turned by more than 60 degrees in theirs, PA-MPJPE fell from 21 mm to 10 with a second look (docs/LOG.md).
 """
 
 from __future__ import annotations

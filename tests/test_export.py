@@ -180,8 +180,8 @@ def test_every_format_agrees_with_keras_on_photographs_and_is_timed(shared_data,
     for name in FORMATS:
         size, unit, difference, _, milliseconds = rows[name][:5]
         assert float(difference) < exporting.TOLERANCE and float(milliseconds) > 0 and float(size) > 5, (name, unit)
-    for name in ("onnx", "openvino"):  # whose files hold kernels as bytes anyway; int8 adds scales of activations
-        assert float(rows[f"{name} int8"][0]) == pytest.approx(float(rows[name][0]), rel=0.05)
+    for name in ("onnx", "openvino"):  # whose files hold kernels as bytes anyway
+        assert float(rows[f"{name} int8"][0]) <= float(rows[name][0])
         assert float(rows[f"{name} int8"][2]) > exporting.TOLERANCE
 
     windows, _ = labelled_windows(photos, 128, 12, split="held_out")
