@@ -9,6 +9,7 @@ import numpy as np
 
 from handpose.rotation import plane_rotation
 
+_WELL_AIMED_SHARE, _WELL_AIMED = 0.6, 0.3
 SQUEEZE = 0.58  # pictures of 16:9 are often stored as squares: a log ratio of so much either way
 
 
@@ -28,11 +29,19 @@ class Placement:
         return cv2.warpAffine(image, self.matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
 
 
-def random_placement(rng: np.random.Generator, window: int, size: int, squeeze: float = SQUEEZE) -> Placement:
-    """Draw how far a tracker's or a detector's crop misses the ideal one; one in twelve cuts the hand off."""
-    scale = np.exp(np.clip(rng.normal(0.0, 0.14), -0.3, 0.3))
+def random_spread(rng: np.random.Generator) -> float:
+    """Draw by how much of the usual a crop misses: most are aimed by joints seen before (`regnet.second_look`), the others by a guess."""
+    return _WELL_AIMED if rng.random() < _WELL_AIMED_SHARE else 1.0
+
+
+def random_placement(
+    rng: np.random.Generator, window: int, size: int, squeeze: float = SQUEEZE, spread: float = 1.0
+) -> Placement:
+    """Draw how far a detector's crop misses the ideal one, with less `spread` by less; one in twelve cuts the hand off."""
+    scale = np.exp(np.clip(rng.normal(0.0, 0.14), -0.3, 0.3)) ** spread
     roll = rng.uniform(-np.pi, np.pi) if rng.random() < 0.12 else np.clip(rng.normal(0.0, 0.3), -0.9, 0.9)
-    reach = 0.35 if rng.random() < 0.08 else 0.06
+    roll *= spread
+    reach = 0.35 if rng.random() < 0.08 else 0.06 * spread
     shift = np.clip(rng.normal(0.0, reach, 2), -0.5, 0.5) * size
     width = np.exp(rng.uniform(-squeeze, squeeze)) if squeeze and rng.random() < 0.5 else 1.0
     # The squeeze acts along a fixed axis of the photograph, which the crop's roll has turned anywhere.

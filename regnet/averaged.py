@@ -11,12 +11,12 @@ from handpose.heatmap import HEATMAP_SIZE
 from handpose.rotation import plane_rotation
 from regnet.altered import altered, carried_back
 from regnet.predictor import CONFIDENT_CELLS, Network, WindowPrediction
-from regnet.upright import UprightPredictor
+from regnet.second_look import SecondLookPredictor
 
 _COPIES = ((0.0, 1.0), (-0.15, 1.0), (0.15, 1.0), (0.0, 0.92), (0.0, 1.08))  # turned by [rad], scaled
 
 
-class AveragingPredictor(UprightPredictor):
+class AveragingPredictor(SecondLookPredictor):
     """Looks at each window as it is and at four copies, and gives the mean of the five answers."""
 
     def __init__(self, network: Network):

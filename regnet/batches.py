@@ -11,7 +11,7 @@ from handpose.synthesis.compose import EFFECTS
 from handpose.training.stream import lane_of
 from regnet.labelled import GANERATE, MADE
 
-_WITHOUT_HAND_SHARE = 0.08  # of a batch, where such pictures are given
+_WITHOUT_HAND_SHARE = 0.04  # of a batch, where such pictures are given
 _PEOPLE_SHARE, _HEADS = 0.2, (0.4, 1.8)  # of the crops, and heights of the heads behind hands, in sides of the crop
 
 

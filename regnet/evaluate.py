@@ -33,7 +33,7 @@ from regnet.predictor import DEFAULT_WEIGHTS, Predictor
 from regnet.protocols import GENERAL, PROTOCOLS, Protocol
 from regnet.report import FILES, Report, alignments_of
 from regnet.report_plot import require_matplotlib
-from regnet.upright import UprightPredictor
+from regnet.second_look import SecondLookPredictor
 
 RENDERED_HANDS = 2000
 SPLITS = ("train", "held_out", "val", "test")
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> None:
 def load_predictor(weights: str | None) -> Predictor:
     """Load exported weights by their runtime, and a training run by Keras."""
     path = Path(weights) if weights else DEFAULT_WEIGHTS
-    return UprightPredictor.from_file(path, runtime="auto" if path.suffix == ".onnx" else "keras")
+    return SecondLookPredictor.from_file(path, runtime="auto" if path.suffix == ".onnx" else "keras")
 
 
 def _outputs(args: argparse.Namespace) -> list[Path]:

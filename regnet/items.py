@@ -11,7 +11,8 @@ from handpose.heatmap import HEATMAP_SIZE
 from handpose.skeleton import N_JOINTS
 
 Item = dict[str, Any]  # arrays, and float32 numbers where a target has no axis
-RIGHT_SHARE = 0.2  # of the items, mirrored: they teach the side, and the joints of hands whose side a tracker has wrong
+RIGHT_SHARE = 0.1  # of the items, mirrored: they teach the side, and the joints of hands whose side a tracker has wrong
+RIGHT_SIDE_WEIGHT = 2.0  # of their side, so that it counts as if they were twice as many
 RIGHT_WEIGHT = 0.06  # of those joints: all others pay for them, and a hand of a known side is taken for the other's
 
 
@@ -48,7 +49,7 @@ def training_item(
         "flat": weight * flat,
         "presence": np.array([inside.mean() > 0.5], np.float32),
         "left": np.array([left], np.float32),
-        "has_left": np.array([has_side], np.float32),
+        "has_left": np.array([has_side * (1 if left else RIGHT_SIDE_WEIGHT)], np.float32),
         "mask": mask,
         "masked": np.float32(mask.any()),
     }

@@ -8,7 +8,7 @@ squares are ruled by the few joints that nobody can see.
 Targets, all float32:
 cells (N, 21, 2) joints [heatmap cells]; labelled (N, 21) how much the joint's place counts, 0 where it is unknown; inside (N, 21) 1
 where it is in the crop; joints_rel (N, 21, 3), known_3d (N, 21) the same of it; flat (N,) the same where only 2D is known; presence (N, 1);
-left (N, 1), has_left (N, 1); and where silhouettes are known, mask (N, 32, 32) 0..1, and masked (N,) 1 where the sample has one.
+left (N, 1), has_left (N, 1) how much that counts; and where silhouettes are known, mask (N, 32, 32) 0..1, and masked (N,) 1 where the sample has one.
 """
 
 from __future__ import annotations

@@ -13,11 +13,12 @@ from handpose.data.photos import Photo, PhotoSet, Split
 from handpose.errors import HandposeError
 from handpose.heatmap import cells_from_px
 from handpose.synthesis.backgrounds import Backgrounds
-from regnet.augment import cut_out, random_look, random_placement
+from regnet.augment import cut_out, random_look, random_placement, random_spread
 from regnet.dataset_crops import KEPT, WINDOW, Window, placed_joints, windows_of
 from regnet.items import RIGHT_SHARE, Item, empty_item, training_item
 from regnet.labelled import open_split
 
+_EMPTY_SHARE = 0.05
 _NEW_GROUND_SHARE = 0.7  # of the hands that are cut out
 _TRIES = 1000  # draws in search of a hand, where some samples have nothing labelled
 
@@ -53,12 +54,12 @@ class PhotoCrops:
 
     def item(self, rng: np.random.Generator) -> Item:
         """Draw one training item: image (S, S, 3) uint8 and the targets of `regnet.losses`."""
-        if rng.random() < 0.08:
+        if rng.random() < _EMPTY_SHARE:
             return self._empty(rng)
         window = self._drawn(rng)
         # Squeezed pictures tell a wrong shape, which 2D labels follow and 3D ones do not.
         squeeze = {} if window.joints_rel is None else {"squeeze": 0.0}
-        placement = random_placement(rng, WINDOW, self.size, **squeeze)
+        placement = random_placement(rng, WINDOW, self.size, **squeeze, spread=random_spread(rng))
         cut = placement.warp(window.cut_out, self.size)
         image, alpha = cut[..., :3], cut[..., 3:].astype(np.float32) / 255
         if rng.random() < _NEW_GROUND_SHARE or window.on_green:

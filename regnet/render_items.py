@@ -18,12 +18,12 @@ from handpose.synthesis.poses import TRAINING_MIXTURE, PoseSampler
 from handpose.synthesis.sampler import RenderSampler, default_backgrounds
 from handpose.synthesis.translated import TranslatedSampler, Translator
 from handpose.training.stream import LANES, lane_seed
-from regnet.augment import random_look
+from regnet.augment import random_look, random_spread
 from regnet.items import RIGHT_SHARE, Item, empty_item, training_item
 
-REUSE = 10  # times that a foreground is shown, on average
+REUSE = 5  # times that a foreground is shown, on average
 CACHE = 2000  # foregrounds kept, by all lanes
-_EMPTY_SHARE = 0.06
+_EMPTY_SHARE = 0.03
 _APART = 7_919  # added to the seed of translated hands: a mix is to show other hands
 
 
@@ -49,7 +49,7 @@ class RenderItems:
         """Make item `index` of a lane: image (S, S, 3) uint8 and the targets of `regnet.losses`."""
         if rng.random() < _EMPTY_SHARE:
             return empty_item(random_look(self.backgrounds.sample(rng, self.size), rng))
-        rendered = self.lane(lane).sample(index)
+        rendered = self.lane(lane).sample(index, random_spread(rng))
         return training_item(
             rendered.image, cells_from_px(rendered.joints_px, self.size), left=rng.random() > RIGHT_SHARE,
             joints_rel=rendered.joints_rel,

@@ -43,6 +43,21 @@ def test_turned_joints_project_to_the_windows_points(hands, roll, scale):
     np.testing.assert_allclose(camera.project(window.turn(hand.joints_mm)), window.points(hand.joints_px), atol=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_with_less_spread_a_crop_misses_by_so_much_less(hands, seed):
+    hand = hands[0]
+    ideal, wide, tight = (Window.jittered(np.random.default_rng(seed), hand, SIZE, spread) for spread in (0, 1, 0.3))
+    np.testing.assert_allclose(ideal.points(hand.joints_px), Window.of(hand, SIZE).points(hand.joints_px), atol=1e-9)
+    assert tight.roll_rad == pytest.approx(0.3 * wide.roll_rad) and wide.roll_rad
+
+    def log_zoom(window):
+        return np.log(np.linalg.det(window.crop_from_canvas[:, :2]) / np.linalg.det(ideal.crop_from_canvas[:, :2]))
+
+    assert log_zoom(tight) == pytest.approx(0.3 * log_zoom(wide)) and log_zoom(wide)
+    hidden = np.linalg.norm(tight.points(np.full(2, (hand.size - 1) / 2)) - (SIZE - 1) / 2)
+    assert 0 < hidden <= 0.3 * 0.08 * np.sqrt(2) * SIZE / 0.85
+
+
 @pytest.mark.parametrize("roll", [0.0, 0.7, -2.5])
 def test_points_and_pixels_go_to_the_same_place(hands, roll):
     hand = hands[1]

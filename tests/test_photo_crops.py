@@ -73,6 +73,14 @@ def test_placement_carries_points_and_pixels_alike():
         np.testing.assert_allclose(matrix @ matrix.T, np.linalg.det(matrix) * np.eye(2), atol=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_with_less_spread_a_placement_misses_by_so_much_less(seed):
+    wide, tight = (random_placement(np.random.default_rng(seed), WINDOW, 128, 0.0, spread) for spread in (1.0, 0.3))
+    assert tight.roll_rad == pytest.approx(0.3 * wide.roll_rad)
+    zooms = [np.log(np.linalg.det(placement.matrix[:, :2])) for placement in (wide, tight)]
+    assert zooms[1] == pytest.approx(0.3 * zooms[0])
+
+
 def test_looks_change_pictures_but_not_their_form():
     image = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
     looks = [random_look(image, np.random.default_rng(seed)) for seed in range(60)]

@@ -19,9 +19,9 @@ RUNTIMES = ("auto", "openvino", "onnx", "keras")
 def load_predictor(path: str | Path | None = None, runtime: str = "auto", device: str = "auto") -> Predictor:
     """Load RegNet, by default the weights of the package. Raises HandposeError where they are missing, altered or another network's."""
     from regnet.predictor import DEFAULT_WEIGHTS
-    from regnet.upright import UprightPredictor
+    from regnet.second_look import SecondLookPredictor
 
-    return UprightPredictor.from_file(path or DEFAULT_WEIGHTS, runtime, device)
+    return SecondLookPredictor.from_file(path or DEFAULT_WEIGHTS, runtime, device)
 
 
 def averaging(predictor: Predictor) -> Predictor:

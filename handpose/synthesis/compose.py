@@ -36,10 +36,11 @@ class Window:
         return cls(np.column_stack([linear, (size - 1) / 2 - linear @ middle]), roll_rad)
 
     @classmethod
-    def jittered(cls, rng: np.random.Generator, hand: Foreground, size: int) -> Window:
-        """Miss the ideal crop as detectors and trackers do: 8% of its side, a scale of 0.85 to 1.25, mostly 30 degrees."""
+    def jittered(cls, rng: np.random.Generator, hand: Foreground, size: int, spread: float = 1.0) -> Window:
+        """Miss the ideal crop as detectors do, 8% of its side, a scale of 0.85 to 1.25, mostly 30 degrees; with less `spread` by less."""
         roll = rng.uniform(-np.pi, np.pi) if rng.random() < 0.1 else rng.uniform(-1, 1) * np.deg2rad(30)
-        return cls.of(hand, size, rng.uniform(-0.08, 0.08, 2), rng.uniform(0.85, 1.25), roll)
+        shift, scale = rng.uniform(-0.08, 0.08, 2), rng.uniform(0.85, 1.25)
+        return cls.of(hand, size, spread * shift, scale**spread, spread * roll)
 
     def points(self, canvas_px: np.ndarray) -> np.ndarray:
         """Carry canvas pixels (..., 2) to crop pixels (..., 2)."""

@@ -56,12 +56,12 @@ class RenderSampler:
         self.poses, self.effects = poses or PoseSampler(), effects
         self._kept: MovingCache[Foreground] = MovingCache(cache)
 
-    def sample(self, index: int) -> RenderedItem:
-        """Make item `index`."""
+    def sample(self, index: int, spread: float = 1.0) -> RenderedItem:
+        """Make item `index`; with less `spread` its crop misses the hand by less."""
         rng = np.random.default_rng((self.seed, _ITEM, index))
         hand = self.rendered(self._number(index, rng))
         other = self.rendered(self._number(index, rng)) if self.reuse > 1 else None
-        window = Window.jittered(rng, hand, self.size)
+        window = Window.jittered(rng, hand, self.size, spread)
         picture, covered = composite(rng, hand, window, self.backgrounds, self.size, other)
         joints_px = window.points(hand.joints_px)
         offsets = hand.joints_mm - hand.joints_mm[M0]
