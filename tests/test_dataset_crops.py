@@ -21,7 +21,7 @@ from regnet import dataset_crops
 from regnet.augment import random_placement
 from regnet.batches import BatchMaker, StreamConfig
 from regnet.dataset_crops import WINDOW, OnDemand, cut_window, placed_joints
-from regnet.items import RIGHT_WEIGHT, training_item
+from regnet.items import RIGHT_SIDE_WEIGHT, RIGHT_WEIGHT, training_item
 from regnet.labelled import open_split
 from regnet.photo_crops import PhotoCrops
 from regnet.progress import HeldOut
@@ -149,7 +149,7 @@ def test_3d_is_in_the_axes_of_the_camera_that_looks_through_the_placed_crop(seed
 
 
 def test_a_right_item_is_the_left_one_mirrored():
-    """All of it: a network knows no more of a hand from the place of its labels than from its picture. But its joints count less."""
+    """All of it: a network knows no more of a hand from the place of its labels than from its picture. But its joints count less, and its side more."""
     rng = np.random.default_rng(4)
     image, silhouette = (
         rng.integers(0, 256, (128, 128, 3), dtype=np.uint8),
@@ -169,6 +169,7 @@ def test_a_right_item_is_the_left_one_mirrored():
     assert left.pop("left") == 1 and right.pop("left") == 0
     for key in ("labelled", "known_3d", "flat"):
         np.testing.assert_allclose(right.pop(key), RIGHT_WEIGHT * left.pop(key))
+    assert right.pop("has_left") == RIGHT_SIDE_WEIGHT * left.pop("has_left")
     for key in left:
         np.testing.assert_array_equal(left[key], right[key], err_msg=key)
 
