@@ -27,14 +27,19 @@ def test_items_show_no_hand(folder):
     assert first["presence"][0] == 0 and first["inside"].sum() == 0 and first["known_3d"].sum() == 0
 
 
-def test_batches_hold_some(folder, tmp_path):
+def test_batches_hold_some(folder, tmp_path, monkeypatch):
     photos = str(write_photo_set(tmp_path / "photos"))
-    with_them = StreamConfig((photos,), (1.0,), batch_size=64, without_hand=str(folder))
-    shares = [
-        np.mean([BatchMaker(config).batch(step)["presence"].mean() for step in range(3)])
-        for config in (with_them, StreamConfig((photos,), (1.0,), batch_size=64))
-    ]
-    assert shares[0] < shares[1]
+    drawn = []
+    item = WithoutHand.item
+    monkeypatch.setattr(WithoutHand, "item", lambda self, rng: drawn.append(item(self, rng)) or drawn[-1])
+    with_them = BatchMaker(StreamConfig((photos,), (1.0,), batch_size=64, without_hand=str(folder)))
+    batches = [with_them.batch(step) for step in range(3)]
+    assert 1 <= len(drawn) <= 20, "of 192, some of all"
+    shown = np.concatenate([batch["image"] for batch in batches])
+    assert all((shown == one["image"]).all((1, 2, 3)).any() for one in drawn)
+    drawn.clear()
+    BatchMaker(StreamConfig((photos,), (1.0,), batch_size=64)).batch(0)
+    assert not drawn
 
 
 def test_bad_folders_are_named(tmp_path):
