@@ -10,10 +10,10 @@ import math
 import numpy as np
 
 
-def plane_rotation(angle_rad: float) -> np.ndarray:
-    """Rotation (2, 2) of the plane by an angle [rad], clockwise on the screen."""
+def plane_rotation(angle_rad: float | np.ndarray) -> np.ndarray:
+    """Rotations (..., 2, 2) of the plane by angles (...) [rad], clockwise on the screen."""
     c, s = np.cos(angle_rad), np.sin(angle_rad)
-    return np.array([[c, -s], [s, c]])
+    return np.moveaxis(np.array([[c, -s], [s, c]]), (0, 1), (-2, -1))
 
 
 def skew(vectors: np.ndarray) -> np.ndarray:

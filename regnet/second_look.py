@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from handpose.crop import MARGIN
+from handpose.rotation import plane_rotation
 from handpose.skeleton import M0, WRIST
 from regnet.altered import altered, carried_back
 from regnet.predictor import Predictor, WindowPrediction
@@ -38,9 +39,7 @@ class SecondLookPredictor(Predictor):
 def _aims(joints_px: np.ndarray, size: int) -> np.ndarray:
     """Aim at hands (N, 21, 2) of windows as crops are aimed: (N, 2, 3) copy_from_window, W below M0 and the usual margin around the hand."""
     up = joints_px[:, M0] - joints_px[:, WRIST]
-    lean_rad = np.arctan2(up[:, 0], -up[:, 1])  # clockwise
-    cos, sin = np.cos(lean_rad), np.sin(lean_rad)
-    turn = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], 1)
+    turn = plane_rotation(-np.arctan2(up[:, 0], -up[:, 1]))
     turned = joints_px @ turn.swapaxes(-1, -2)
     low, high = turned.min(1), turned.max(1)
     zoom = size / (MARGIN * np.maximum((high - low).max(-1), _SMALLEST_PX))[:, None, None]

@@ -16,14 +16,13 @@ from tracker.detector import Detection
 from tracker.pipeline import HandTracker
 
 SIZE = 128
-SPOTS = np.array(
-    [[56.0, 106.0], [54.0, 40.0], [72.0, 21.0]]
-)  # of the wrist, of M0, of the fingertips: a hand that lies well
+# Of the wrist, of M0, of the fingertips: a hand that lies well.
+SPOTS = np.array([[56.0, 106.0], [54.0, 40.0], [72.0, 21.0]])
 _THERE = Detection(np.array([63.0, 64.0]), 85.0, 0.0, 0.9, 0.9)
 
 
 class Spots:
-    """Finds the middle of the bright spot of each colour, and calls the way from the first to it that of the joint in 3D."""
+    """Finds the middle of the bright spot of each colour, and calls the way from the first to it that of the joint in 3D, in units of |W-M0|."""
 
     input_size = SIZE
 
@@ -38,11 +37,12 @@ class Spots:
             [(weights * grid[..., None]).sum((1, 2)) / weights.sum((1, 2)) for grid in (columns, rows)], axis=-1
         )
         n, ones = len(images), np.ones((len(images), 21))
+        unit = np.linalg.norm(found[:, 1] - found[:, 0], axis=-1)[:, None, None]
         found = np.repeat(found, 7, axis=1)
         depth = np.full((n, 21, 1), 0.5)
         return {
             "heatmaps": gaussian_heatmaps(cells_from_px(found, SIZE)),
-            "joints_rel": np.concatenate([(found - found[:, :1]) / 66, depth], axis=-1),
+            "joints_rel": np.concatenate([(found - found[:, :1]) / unit, depth], axis=-1),
             "confidence": 0.8 * ones, "presence": ones[:, :1], "left": 0.9 * ones[:, :1],
         }  # fmt: skip
 
@@ -65,7 +65,7 @@ def test_the_mean_of_true_answers_is_true(side):
     )
     assert network.seen == 6
     np.testing.assert_allclose(mean.joints_px[0], np.repeat(SPOTS, 7, axis=0), atol=0.5)
-    np.testing.assert_allclose(mean.joints_rel, plain.joints_rel, atol=0.5 / 66)
+    np.testing.assert_allclose(mean.joints_rel, plain.joints_rel, atol=0.006)
     np.testing.assert_allclose(mean.left, plain.left)
     np.testing.assert_allclose(mean.sigma_px, plain.sigma_px, rtol=0.05)
 

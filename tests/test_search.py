@@ -8,6 +8,7 @@ import pytest
 from handpose.camera import Camera
 from handpose.crop import Crop
 from handpose.prediction import Prediction
+from tracker import aim
 from tracker.aim import found_score, hand_score
 from tracker.detector import Detection, without_doubles
 from tracker.recognise import recognise
@@ -88,13 +89,15 @@ def seen(presence, confidence):
     return Prediction(np.zeros((21, 2)), np.ones(21), np.zeros((21, 3)), np.full(21, confidence), presence, 0.5)
 
 
-def test_detector_and_presence_count_for_finding_a_hand_and_no_opinion_against():
+def test_detector_and_presence_count_for_finding_a_hand_and_no_opinion_against(monkeypatch):
     sure = found_score(0.8, seen(0.99, 0.85))
     assert sure > 0.7
     assert found_score(0.2, seen(0.6, 0.2)) < 0.05
     for weaker in (found_score(0.3, seen(0.99, 0.85)), found_score(0.8, seen(0.5, 0.85))):
         assert weaker < sure
     assert found_score(0.8, seen(0.99, 0.4)) <= sure, "how sure joints are may tell nothing beside the two"
+    monkeypatch.setattr(aim, "_FOUND_WEIGHTS", np.array([0.8, 1.3, 0.1]))
+    assert found_score(0.8, seen(0.99, 0.4)) < found_score(0.8, seen(0.99, 0.85)), "and counts where it tells some"
     for extreme in (found_score(0.0, seen(0.0, 0.0)), found_score(1.0, seen(1.0, 1.0))):
         assert 0 <= extreme <= 1
     assert hand_score(seen(1.0, 0.0)) == hand_score(seen(0.0, 1.0)) == 0

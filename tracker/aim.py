@@ -63,8 +63,8 @@ def found_score(detector_score: float, prediction: Prediction) -> float:
     """How sure detector and RegNet are together that a hand was found anew, 0..1.
 
     A logistic regression on photographs of hands (shrunk, squeezed, darkened and blurred as others take them) against pictures of
-    rooms and clothes, none of them an evaluation picture; at 0.5 it takes 1% of those without a hand for one (tools/weigh_found_hands.py
-    --n 60 --false-share 0.01).
+    rooms and clothes, none of them an evaluation picture; at 0.5 it takes 1.5% of those without a hand for one (tools/weigh_found_hands.py
+    --n 60 --false-share 0.015).
     """
     opinions = np.array([detector_score, prediction.presence, float(prediction.confidence.mean())])
     chances = np.clip(opinions, 1e-3, 1 - 1e-3)
