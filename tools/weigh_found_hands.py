@@ -2,22 +2,20 @@
 
 usage: python tools/weigh_found_hands.py --photos SET... --empty DIR [--false-share 0.02 0.04] [--n 40]
 
-SETs are photo sets (people held out where the set has some), spoiled as other people's photographs are; DIR holds pictures without
-hands, of which those whose number ends in 6 to 9 are used: 0 is kept for measuring, 1 to 5 for `mine_false_hands.py`.
+SETs are photo sets (people held out where the set has some): see `hands_to_find.py`. DIR holds pictures without hands, of which those
+whose number ends in 6 to 9 are used: 0 is kept for measuring, 1 to 5 for `mine_false_hands.py`.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
+from hands_to_find import pictures
 from scipy.optimize import minimize
 
 from handpose.camera import Camera
-from handpose.data import photos
 from handpose.images import read_image
 from handpose.synthesis.backgrounds import without_hands
 from tracker.load import averaging, load_detector, load_predictor
@@ -26,7 +24,6 @@ from tracker.search import look_everywhere
 
 _CANDIDATES = 8  # of a picture
 _FOUND = 0.35  # mean joint distance, in hand sizes, up to which a candidate is the labelled hand
-_LONGER_SIDE_PX = 224
 _ROUNDING = 1e-9  # by which the best picture that may not pass stays under the line, in whatever order it is summed up
 Candidate = tuple[float, float, float, bool]  # detector, presence, confidence, whether it is the labelled hand
 
@@ -37,19 +34,18 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, nargs="+", required=True, metavar="SET")
     parser.add_argument("--empty", type=Path, required=True, metavar="DIR")
     parser.add_argument("--false-share", type=_share, nargs="+", default=[0.04])
-    parser.add_argument("--n", type=int, default=40, help="pictures of each set, and every empty one")
+    parser.add_argument("--n", type=int, default=40, help="photographs of each set, and every empty picture")
     args = parser.parse_args()
     look = _Looker()
-    rng = np.random.default_rng(0)
-    hands = [
-        look(*_spoiled(rng, image, joints)) for folder in args.photos for image, joints in _labelled(folder, args.n)
-    ]
+    hands = [look(image, joints) for image, joints in pictures(args.photos, args.n)]
     empty = [look(read_image(path), None) for path in without_hands(args.empty, "6789")]
     for share in args.false_share:
         weights, bias = weigh(hands, empty, share)
         found = found_share(hands, weights, bias)
         print(f"_FOUND_WEIGHTS, _FOUND_BIAS = np.array({np.round(weights, 2).tolist()}), {bias:.2f}")
-        print(f"a hand in {share:.1%} of {len(empty)} empty pictures; found in {found:.3f} of {len(hands)} photographs")
+        print(
+            f"a hand in {share:.1%} of {len(empty)} empty pictures; found in {found:.3f} of {len(hands)} pictures of hands"
+        )
     reached = np.mean([any(one[3] for one in found) for found in hands])
     print(f"(the detector offers the hand in {reached:.3f})")
 
@@ -93,26 +89,6 @@ class _Looker:
                 )
                 rows.append((detection.score, seen.presence, float(seen.confidence.mean()), right))
         return rows
-
-
-def _labelled(folder: Path, n: int) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
-    held_out = [photo for photo in photos.read(folder, "held_out").photos if photo.hands]
-    chosen = held_out or [photo for photo in photos.read(folder).photos if photo.hands]
-    for index in np.linspace(0, len(chosen) - 1, min(n, len(chosen))).astype(int):
-        yield chosen[index].read(), [hand.joints_px for hand in chosen[index].hands]
-
-
-def _spoiled(
-    rng: np.random.Generator, image: np.ndarray, joints: list[np.ndarray]
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Shrink, squeeze, darken and blur a photograph."""
-    height, width = image.shape[:2]
-    target = _LONGER_SIDE_PX * rng.uniform(0.75, 1.3, 2) * (1.8 if rng.random() < 0.3 else 1.0)
-    small = cv2.resize(image, (int(target[0]), int(target[1])), interpolation=cv2.INTER_AREA)
-    small = (255 * (small / 255) ** rng.uniform(0.5, 2.2) * rng.uniform(0.6, 1)).astype(np.uint8)
-    if rng.random() < 0.5:
-        small = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.4, 1.3))
-    return small, [one * (small.shape[1] / width, small.shape[0] / height) for one in joints]
 
 
 def _logit(chances: np.ndarray) -> np.ndarray:
