@@ -86,7 +86,7 @@ def read_weights(path: Path) -> tuple[bytes, str]:
     except OSError as error:
         raise HandposeError(f"{path}: the weights cannot be read ({error.strerror})") from error
     sha256 = hashlib.sha256(content).hexdigest()
-    card = path.with_name(f"{path.with_suffix('').name.removesuffix('.weights')}.json")
+    card = path.with_name(f"{path.stem.removesuffix('.weights').removesuffix('.int8')}.json")
     try:
         wanted = json.loads(card.read_text()).get("sha256", {}).get(path.name)
     except FileNotFoundError:
@@ -198,6 +198,9 @@ def _onnx(content: bytes, providers: list[str]) -> Loaded:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # its warnings are about its own optimiser
+    if "CUDAExecutionProvider" in providers:
+        # It computes int8 files in float32: let their weights widen once, not each time.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     session = onnxruntime.InferenceSession(content, options, providers=providers)
     (entry,) = session.get_inputs()
     names = [output.name for output in session.get_outputs()]
