@@ -17,7 +17,7 @@ from handpose.heatmap import HEATMAP_SIZE, peaks_of
 from handpose.prediction import Prediction
 from handpose.skeleton import Side
 
-DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "regnet_light.onnx"
+DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "regnet_light.int8.onnx"
 
 OUTPUTS = ("heatmaps", "joints_rel", "confidence", "presence", "left")
 
@@ -65,7 +65,7 @@ class Predictor:
         if runtime == "keras":
             from regnet.keras_predictor import KerasNetwork
 
-            return cls(KerasNetwork(path.with_suffix(".weights.h5") if path.suffix == ".onnx" else path, device))
+            return cls(KerasNetwork(keras_beside(path) if path.suffix == ".onnx" else path, device))
         from handpose.runtime import load_network
 
         return cls(load_network(path, runtime, device, OUTPUTS))
@@ -108,6 +108,11 @@ class Predictor:
         joints_rel, confidence, presence, left = (np.array(outputs[name], float) for name in OUTPUTS[1:])
         joints_px, sigma_px = _read(outputs["heatmaps"], confidence, len(windows[0]))
         return WindowPrediction(joints_px, sigma_px, joints_rel, confidence, presence[:, 0], left[:, 0])
+
+
+def keras_beside(exported: Path) -> Path:
+    """Name the Keras weights that `regnet export` writes beside an ONNX file, float32 or int8."""
+    return exported.with_name(exported.stem.removesuffix(".int8") + ".weights.h5")
 
 
 @register_jitable

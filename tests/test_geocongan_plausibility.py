@@ -1,7 +1,6 @@
 """Plausibility: broken hands are broken where they should be, the fit finds hands it can draw, and the score tells the two apart."""
 
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,8 +22,8 @@ from handpose.runtime import load_network
 from handpose.skeleton import ANGLE_LIMITS_RAD, M0, TIPS
 from handpose.synthesis.sampler import RenderSampler
 from handpose.synthesis.translated import without_forearm
+from regnet.predictor import DEFAULT_WEIGHTS
 
-REGNET = Path(__file__).resolve().parents[1] / "regnet" / "weights" / "regnet_light.onnx"
 CAMERA = Camera.from_fov((128, 128), 28.0)
 OPEN = HandPose(
     np.array([0.0, 75.0, 520.0]), np.array([np.pi, 0.0, 0.0]), np.zeros(20)
@@ -44,7 +43,7 @@ def sampler():
 
 @pytest.fixture(scope="module")
 def network():
-    return load_network(REGNET, "auto", "cpu", OUTPUTS)
+    return load_network(DEFAULT_WEIGHTS, "auto", "cpu", OUTPUTS)
 
 
 @pytest.fixture(scope="module")

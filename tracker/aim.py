@@ -15,7 +15,7 @@ from handpose.prediction import Prediction
 STILL_THERE = 0.45  # a tracked hand stays tracked while its score is at least this
 _SMALLEST_CROP_PX = 12.0
 _LEAST_CONFIDENCE = 0.15  # a joint less sure than this is aimed at where the fit puts it
-_FOUND_WEIGHTS, _FOUND_BIAS = np.array([0.81, 1.29, 0.0]), -4.33  # of detector, presence, confidence
+_FOUND_WEIGHTS, _FOUND_BIAS = np.array([1.28, 0.89, 0.0]), -3.08  # of detector, presence, confidence
 
 
 def crop_around(camera: Camera, joints_px: np.ndarray, otherwise: Crop) -> Crop:
@@ -62,9 +62,9 @@ def hand_score(prediction: Prediction) -> float:
 def found_score(detector_score: float, prediction: Prediction) -> float:
     """How sure detector and RegNet are together that a hand was found anew, 0..1.
 
-    A logistic regression on photographs of hands (shrunk, squeezed, darkened and blurred as others take them) against pictures of
-    rooms and clothes, none of them an evaluation picture; at 0.5 it takes 1.5% of those without a hand for one (tools/weigh_found_hands.py
-    --n 60 --false-share 0.015).
+    A logistic regression on pictures of hands, easy and hard (tools/hands_to_find.py), against pictures of rooms and clothes, none of
+    them an evaluation picture; at 0.5 it takes 1.5% of those without a hand for one (tools/weigh_found_hands.py --n 60 --false-share
+    0.015).
     """
     opinions = np.array([detector_score, prediction.presence, float(prediction.confidence.mean())])
     chances = np.clip(opinions, 1e-3, 1 - 1e-3)
