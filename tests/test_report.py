@@ -21,7 +21,7 @@ from handpose.images import read_image
 from regnet import evaluate as evaluation
 from regnet import report_plot
 from regnet.cli import main
-from regnet.predictor import Predictor
+from regnet.predictor import DEFAULT_WEIGHTS, Predictor
 from regnet.protocols import PROTOCOLS, TIPS_ALIGNED
 from regnet.published_results import IN_PIXELS, published_on
 from regnet.report import FILES
@@ -100,7 +100,7 @@ def test_protocol_split_and_notes_are_named(written):
     kind, figures, text, folder = written
     printed = (folder.parent / "printed.txt").read_text()
     protocol = PROTOCOLS.get(kind)
-    assert "all of it" in text and figures["split"] is None and "regnet_light.onnx" in text
+    assert "all of it" in text and figures["split"] is None and DEFAULT_WEIGHTS.name in text
     for note in protocol.notes if protocol else ():
         assert f"- {note}" in text and note in figures["notes"]
     if kind == "freihand":
