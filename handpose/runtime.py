@@ -23,6 +23,7 @@ Run = Callable[[np.ndarray], Arrays]
 Loaded = tuple[Run, list, list[str], str]  # with the input's shape, the outputs' names and what it runs on
 
 INPUT_NAME = "image"
+INT8 = ".int8"  # before the ending of a file that computes so: it shares card and Keras weights with the one without
 _ONE_BY_ONE = 2  # as few pictures as this run singly: a graph of fixed size is the fastest
 
 
@@ -86,7 +87,7 @@ def read_weights(path: Path) -> tuple[bytes, str]:
     except OSError as error:
         raise HandposeError(f"{path}: the weights cannot be read ({error.strerror})") from error
     sha256 = hashlib.sha256(content).hexdigest()
-    card = path.with_name(f"{path.stem.removesuffix('.weights').removesuffix('.int8')}.json")
+    card = path.with_name(f"{path.stem.removesuffix('.weights').removesuffix(INT8)}.json")
     try:
         wanted = json.loads(card.read_text()).get("sha256", {}).get(path.name)
     except FileNotFoundError:

@@ -29,6 +29,14 @@ def residual(x, filters: int, stride: int, name: str):
     return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, short]))
 
 
+def stage(x, filters: int, stride: int, further: int, name: str):
+    """Chain residual blocks `name`a, `name`b and so on: the first takes the map to its new shape, at most three `further` ones keep it."""
+    x = residual(x, filters, stride, f"{name}a")
+    for block in "bcd"[:further]:
+        x = residual(x, filters, 1, f"{name}{block}")
+    return x
+
+
 def up(x, filters: int, name: str):
     """Convolve a map and double it by repeating its cells."""
     return layers.UpSampling2D(interpolation="nearest", name=f"{name}_nearest")(convolution(x, filters, 3, 1, name))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from handpose.errors import HandposeError
+from handpose.runtime import INT8
 from handpose.skeleton import N_JOINTS
 from handpose.training.exported import round_weights, save_half, test_pattern, write_card
 from regnet.export_formats import FORMATS, Arrays, Run
@@ -116,7 +117,7 @@ def _variants(formats: Sequence[str], calibration: np.ndarray | None) -> Iterato
     for name in formats:
         yield name, FORMATS[name].suffix, None
         if calibration is not None and FORMATS[name].can_quantise:
-            yield name, f".int8{FORMATS[name].suffix}", calibration
+            yield name, f"{INT8}{FORMATS[name].suffix}", calibration
 
 
 def _card(config: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from handpose.skeleton import N_JOINTS
-from regnet.blocks import convolution, residual, up
+from regnet.blocks import convolution, residual, stage, up
 from regnet.heads import HeatmapPeaks, score_heads
 from regnet.layers import ProjLayer, RenderingLayer
 from regnet.lift import lifted
@@ -38,9 +38,7 @@ def build_light(input_size: int = 128, widths: tuple[int, ...] = WIDTHS, project
 
     skips = []
     for i, width in enumerate(widths):
-        x = residual(x, width, 1 if i == 0 else 2, f"stage{i}a")
-        for block in "bcd"[: BLOCKS[i]]:
-            x = residual(x, width, 1, f"stage{i}{block}")
+        x = stage(x, width, 1 if i == 0 else 2, BLOCKS[i], f"stage{i}")
         skips.append(x)
     at32, at16, at8, at4 = skips
 

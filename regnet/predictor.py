@@ -15,6 +15,7 @@ from numba.extending import register_jitable
 from handpose.crop import Crop
 from handpose.heatmap import HEATMAP_SIZE, peaks_of
 from handpose.prediction import Prediction
+from handpose.runtime import INT8, load_network
 from handpose.skeleton import Side
 
 DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "regnet_light.int8.onnx"
@@ -66,8 +67,6 @@ class Predictor:
             from regnet.keras_predictor import KerasNetwork
 
             return cls(KerasNetwork(keras_beside(path) if path.suffix == ".onnx" else path, device))
-        from handpose.runtime import load_network
-
         return cls(load_network(path, runtime, device, OUTPUTS))
 
     def __call__(self, image: np.ndarray, crops: Sequence[Crop], sides: Sequence[Side]) -> list[Prediction]:
@@ -112,7 +111,7 @@ class Predictor:
 
 def keras_beside(exported: Path) -> Path:
     """Name the Keras weights that `regnet export` writes beside an ONNX file, float32 or int8."""
-    return exported.with_name(exported.stem.removesuffix(".int8") + ".weights.h5")
+    return exported.with_name(exported.stem.removesuffix(INT8) + ".weights.h5")
 
 
 @register_jitable

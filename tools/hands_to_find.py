@@ -8,15 +8,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from handpose.crop import MARGIN
 from handpose.data import photos
 from handpose.synthesis import occluders
 from handpose.synthesis.compose import Window, camera_effects, composite
 from handpose.synthesis.foreground import Foreground
 from handpose.synthesis.sampler import RenderSampler, default_backgrounds
+from tracker.detector_paste import over
 
 Labelled = tuple[np.ndarray, list[np.ndarray]]  # a picture (H, W, 3) uint8 and its hands' joints (21, 2) [px]
 _LONGER_SIDE_PX = 224
-_COVERED_CROP = 1.5  # sides of a hand's box: what the size of a thing that passes before it goes by
 _RENDER_SEED = 60_601  # of no training run
 _CANVAS_PX = 384
 _RENDER_PX = (160, 420)
@@ -59,10 +60,9 @@ def _covered(rng: np.random.Generator, image: np.ndarray, joints: list[np.ndarra
     """Lay a thing before one of the hands."""
     height, width = image.shape[:2]
     hand = joints[rng.integers(len(joints))]
-    crop_px = _COVERED_CROP * np.ptp(hand, axis=0).max()
-    thing = occluders.passing(rng, backgrounds, max(height, width), hand[rng.integers(21)], crop_px)[:height, :width]
-    share = thing[..., 3:].astype(np.float32) / 255
-    return (thing[..., :3] * share + image * (1 - share)).astype(np.uint8)
+    crop_px = MARGIN * np.ptp(hand, axis=0).max()
+    thing = occluders.passing(rng, backgrounds, max(height, width), hand[rng.integers(21)], crop_px)
+    return over(image, thing[:height, :width])
 
 
 def _renders(n: int, backgrounds) -> Iterator[Labelled]:
@@ -73,8 +73,8 @@ def _renders(n: int, backgrounds) -> Iterator[Labelled]:
         size = int(rng.integers(*_RENDER_PX))
         window = _anywhere(rng, hand, size)
         joints = window.points(hand.joints_px)
-        picture, _ = composite(rng, hand, window, backgrounds, size)
         if ((joints < 0) | (joints >= size)).any(axis=-1).mean() <= _MOST_OUTSIDE:
+            picture, _ = composite(rng, hand, window, backgrounds, size)
             yield camera_effects(rng, picture), [joints]
 
 

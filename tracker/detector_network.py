@@ -5,11 +5,12 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from regnet.blocks import convolution, residual, up
+from regnet.blocks import convolution, stage, up
 
 OUTPUTS = {"centre": 1, "box": 1, "offset": 2, "roll": 2, "left": 1}
 _WIDTHS = (24, 48, 96, 144, 192)  # channels at strides 2, 4, 8, 16 and 32
-_BLOCKS = (1, 3, 4, 4)  # residual ones at strides 4, 8, 16 and 32: those on coarse maps cost little time
+# Residual blocks after the first, by stage, at strides 4, 8, 16 and 32: those on coarse maps cost little time.
+_BLOCKS = (0, 2, 3, 3)
 
 
 def build_detector(input_size: int = 192) -> keras.Model:
@@ -25,10 +26,8 @@ def build_detector(input_size: int = 192) -> keras.Model:
     x = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(image)
     x = convolution(x, _WIDTHS[0], 5, 2, "stem")
     levels = []
-    for i, (width, blocks) in enumerate(zip(_WIDTHS[1:], _BLOCKS, strict=True)):
-        x = residual(x, width, 2, f"stage{i}a")
-        for block in "bcd"[: blocks - 1]:
-            x = residual(x, width, 1, f"stage{i}{block}")
+    for i, width in enumerate(_WIDTHS[1:]):
+        x = stage(x, width, 2, _BLOCKS[i], f"stage{i}")
         levels.append(x)
     _, at8, at16, at32 = levels
     x = layers.Add(name="skip16")([up(at32, _WIDTHS[3], "up16"), at16])

@@ -69,7 +69,7 @@ def paste(
         if ((hand.centre_px > -0.1 * hand.side_px) & (hand.centre_px < size + 0.1 * hand.side_px)).all()
     ]
     in_sight = [hand for hand in scene.hands if moved[_cell(hand.centre_px, size)][3] < 0.5 * 255]
-    laid = Scene(_over(scene.canvas, moved), np.minimum(scene.known, 255 - doubt), in_sight + whole)
+    laid = Scene(over(scene.canvas, moved), np.minimum(scene.known, 255 - doubt), in_sight + whole)
     return laid.without([hand for hand in here + scene.hands if hand not in laid.hands])
 
 
@@ -80,7 +80,7 @@ def cover(scene: Scene, backgrounds: Backgrounds, rng: np.random.Generator) -> S
     place = hand.centre_px if hand else rng.uniform(0, size, 2)
     thing = passing(rng, backgrounds, size, place, MARGIN * (hand.side_px if hand else _some(rng, 14, 100)))
     lost = [one for one in scene.hands if _hidden_share(one, thing[..., 3]) > _LOST_SHARE]
-    return replace(scene, canvas=_over(scene.canvas, thing)).without(lost)
+    return replace(scene, canvas=over(scene.canvas, thing)).without(lost)
 
 
 def clutter(scene: Scene, rng: np.random.Generator) -> Scene:
@@ -103,7 +103,7 @@ def _some(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _over(canvas: np.ndarray, top: np.ndarray) -> np.ndarray:
+def over(canvas: np.ndarray, top: np.ndarray) -> np.ndarray:
     """Lay a picture (S, S, 4), colour not premultiplied, over a canvas (S, S, 3)."""
     alpha = top[..., 3:].astype(np.float32) / 255
     return (top[..., :3] * alpha + canvas * (1 - alpha)).astype(np.uint8)
