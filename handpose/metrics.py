@@ -5,6 +5,7 @@ Joints are (N, 21, 3) [mm] or (N, 21, 2) [px]; distances are (N, J) in the same 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,9 +40,9 @@ def distances(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def pck(distance: np.ndarray, limit: float) -> float:
-    """Give the share of joints at most `limit` away, 0..1; NaN distances (no label) do not count."""
+    """Give the share of joints at most `limit` away, 0..1; NaN distances (no label) do not count, and NaN is given where all are."""
     known = np.asarray(distance)[np.isfinite(distance)]
-    return float((known <= limit).mean())
+    return float((known <= limit).mean()) if len(known) else math.nan
 
 
 def auc(distance: np.ndarray, low: float, high: float, steps: int = 100) -> float:

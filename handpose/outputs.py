@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from handpose.atomic import atomic_write
 from handpose.errors import HandposeError
 
+_NO_DRAFT = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.ENAMETOOLONG)
 _RESERVE_BYTES = 8 << 20  # what the index at a file's end may take, and the tracks beside it
 
 
 def prepare_outputs(command: str, paths: Iterable[Path]) -> None:
     """Find out before the work whether the files can be written; say which will be replaced. Raises HandposeError where one cannot."""
     for path in paths:
-        if not path.parent.is_dir():
-            raise HandposeError(f"{path.parent}: no such folder")
-        existed = path.exists()
         try:
+            if not path.parent.is_dir():
+                raise HandposeError(f"{path.parent}: no such folder")
+            existed = path.exists()
             check_writable(path)
         except OSError as error:
             raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error
@@ -42,9 +46,27 @@ def check_space(path: Path) -> None:
         raise HandposeError(f"{path}: the disk is nearly full; what was written is kept")
 
 
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file beside the old one and rename it; where its folder takes no other file, it is written over."""
+    try:
+        atomic_write(path, content)
+    except OSError as error:
+        if error.errno not in _NO_DRAFT:
+            raise
+        path.write_bytes(content)
+
+
 def write_json(path: Path, content: dict, indent: int | None = None) -> None:
-    """Write figures for programs as `write_whole` does."""
-    write_whole(path, (json.dumps(content, indent=indent) + "\n").encode())
+    """Write figures for programs as `write_whole` does; what is not a number is null, as JSON has it."""
+    write_whole(path, (json.dumps(_without_nan(content), indent=indent) + "\n").encode())
+
+
+def _without_nan(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_without_nan(value) for value in content]
+    return None if isinstance(content, float) and math.isnan(content) else content
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -53,6 +75,6 @@ def write_whole(path: Path, content: bytes) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(content)  # a pipe or a device is no place to rename a file to
         else:
-            atomic_write(path.resolve(), content)
+            _replace(path.resolve(), content)
     except OSError as error:
         raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error

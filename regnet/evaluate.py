@@ -36,7 +36,8 @@ from regnet.report_plot import require_matplotlib
 from regnet.second_look import SecondLookPredictor
 
 RENDERED_HANDS = 2000
-SPLITS = ("train", "held_out", "val", "test")
+ALL = "all"
+SPLITS = ("train", "held_out", "val", "test", ALL)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,8 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n", type=int, help=f"measure so many hands (default: all; of render {RENDERED_HANDS})")
     parser.add_argument("--seed", type=int, default=2026, help="which hands are drawn (default: 2026)")
     parser.add_argument(
-        "--split", choices=SPLITS, help="only one side of a dataset's split (val, test: of InterHand2.6M)"
-    )
+        "--split", choices=SPLITS,
+        help="side of a dataset's split (val, test: of InterHand2.6M; default: the one on which papers test, where it is there)",
+    )  # fmt: skip
     add_read_argument(parser)
     parser.add_argument(
         "--augment",
@@ -92,14 +94,15 @@ def run(args: argparse.Namespace) -> None:
         predictor = AveragingPredictor(predictor.network)
     if args.i == RENDER:
         count = args.n or RENDERED_HANDS
-        windows, dataset, protocol = rendered_windows(count, args.seed, predictor.input_size), RENDER, GENERAL
+        windows, dataset = rendered_windows(count, args.seed, predictor.input_size), RENDER
+        split, protocol = None, GENERAL
     else:
-        opened, protocol = _opened(args)
+        opened, split, protocol = _opened(args)
         dataset = opened.samples.name
         windows, count = cut_windows(opened, predictor.input_size, args.n, args.seed)
     measured = measure(predictor, _with_progress(windows, count), protocol)
     weights = (args.weights or DEFAULT_WEIGHTS.name) + (", mean of 5 altered copies" if args.augment else "")
-    report = Report(args.i, dataset, args.split, weights, protocol, measured)
+    report = Report(args.i, dataset, split, weights, protocol, measured)
     _print(report)
     if args.json:
         write_json(args.json, report.content())
@@ -129,17 +132,34 @@ def _outputs(args: argparse.Namespace) -> list[Path]:
     return files + ([args.report / name for name in FILES] if args.report.is_dir() else [args.report])
 
 
-def _opened(args: argparse.Namespace) -> tuple[Opened, Protocol]:
-    """Open a dataset as its papers read it, where the options say nothing else, and fit its protocol to it."""
+def _opened(args: argparse.Namespace) -> tuple[Opened, str | None, Protocol]:
+    """Open a dataset as its papers read it, where the options say nothing else; say which side it is, and fit the protocol to it.
+
+    Where the side on which papers test is not there, or without labels, all that is there is taken.
+    """
     folder = Path(args.i)
     protocol = PROTOCOLS.get(name_of(reader_of(folder)), GENERAL)
-    opened = open_split(folder, args.split, (*protocol.read, *args.read))
-    return opened, protocol.on(getattr(opened.samples, "palm", None))
+    split, read = args.split or protocol.split, (*protocol.read, *args.read)
+    opened = _tested_side(folder, split, read) if split and not args.split else None
+    if opened is None:
+        split = None if split == ALL or not args.split else split
+        opened = open_split(folder, split, read)
+    return opened, split, protocol.on(getattr(opened.samples, "palm", None))
+
+
+def _tested_side(folder: Path, split: str, read: tuple[str, ...]) -> Opened | None:
+    """Open a side of a dataset where it is there and has a labelled hand."""
+    try:
+        opened = open_split(folder, split, read)
+    except HandposeError:
+        return None
+    labelled = (opened.samples[index].valid.any() for index in range(len(opened.samples)))
+    return opened if any(labelled) else None
 
 
 def _print(report: Report) -> None:
     measured, protocol, figures = report.measured, report.protocol, report.measured.figures
-    print(f"{report.source}: {report.counted()}, each in its labelled crop")
+    print(f"{report.source}: {report.counted()}, {report.side()}, each in its labelled crop")
     print(
         "  2D, labelled joints, of their box:  "
         + ", ".join(f"PCK@{p:.2f} {figures[f'pck@{p:.2f}']:.3f}" for p in PCK_LIMITS)
@@ -148,10 +168,9 @@ def _print(report: Report) -> None:
     if protocol.in_pixels:
         limit = f"{protocol.in_pixels:g}"
         print(f"  2D, px of the picture: AUC 0-{limit} px {figures[f'auc_2d_0_{limit}_px']:.3f}")
-    if measured.scores:
-        print(f"  3D protocol of {report.dataset}: {protocol.name}")
-        for score in measured.scores.values():
-            print(f"    {score}")
+    print(f"  {'3D ' if measured.scores else ''}protocol of {report.dataset}: {report.protocol_name()}")
+    for score in measured.scores.values():
+        print(f"    {score}")
     if "side_right" in figures:
         print(f"  side right: {figures['side_right']:.3f}")
         print(f"  2D of hands taken for the other side: PCK@{OTHER_SIDE_LIMIT:.2f} {figures[AS_OTHER_SIDE]:.3f}")
@@ -173,7 +192,7 @@ def _track(args: argparse.Namespace) -> None:
         raise HandposeError(
             f"{source}: holds no labels, so --n, --split, --read, --augment, --json, --report and --predictions have no meaning"
         )
-    output = Path(args.output) if args.output else Path(f"{source.stem}.jsonl")
+    output = Path(args.output) if args.output else Path(f"{source.resolve().stem}.jsonl")
     weights = Path(args.weights) if args.weights else None
     (track_video if args.v else track_pictures)(source, output, weights)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handpose.data.options import name_of
 from handpose.data.photos import Split
 from handpose.errors import HandposeError
 from handpose.training.exported import test_pattern
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add(
         "--photos", nargs="+", type=Path, metavar="DIR",
-        help="labelled photo sets whose hands the files are compared on (default: those the run was trained on)",
+        help="labelled datasets whose hands the files are compared on (default: those the run was trained on)",
     )  # fmt: skip
 
 
@@ -109,9 +110,10 @@ def _stem(path: Path, formats: Sequence[str]) -> Path:
 
 
 def _trained_on(config: dict) -> list[Path]:
-    """List the photographs of a run that are still where they were."""
+    """List the datasets of a run that are still where they were; shards keep no whole pictures."""
     folders = [Path(source) for source in config.get("sources", ()) if source not in MADE]
-    return [folder for folder in folders if getattr(find_reader(folder), "__name__", "").endswith(".photos")]
+    readers = {folder: find_reader(folder) for folder in folders}
+    return [folder for folder, reader in readers.items() if reader and name_of(reader) != "shards"]
 
 
 def _hands(folders: Sequence[Path], size: int, count: int, split: Split | None = None) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 from handpose.camera import Camera
 from handpose.crop import MARGIN, Crop
 from handpose.data import READERS, Dataset
+from handpose.data.files import named
 from handpose.data.options import name_of, read_arguments, splits_of
 from handpose.data.photos import Split
 from handpose.data.sample import Sample
@@ -70,6 +71,7 @@ class Opened:
 
 def find_reader(folder: Path) -> ModuleType | None:
     """Find the reader that recognises a folder."""
+    folder = named(folder)
     readers = map(import_module, (*(f"handpose.data.{name}" for name in READERS), "regnet.shards"))
     return next((reader for reader in readers if folder.is_dir() and reader.recognises(folder)), None)
 
@@ -94,7 +96,7 @@ def open_split(folder: Path, split: str | None = None, read: Sequence[str] = ())
     A dataset without a split is all there to train on. Raises HandposeError where no reader knows the folder, where its labels are
     broken, or where that side of it is not there.
     """
-    folder = Path(folder)
+    folder = named(Path(folder))
     reader = reader_of(folder)
     name, splits, arguments = name_of(reader), splits_of(reader), read_arguments(reader, read)
     if split in splits:

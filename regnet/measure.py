@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -136,7 +137,11 @@ class _Gathered:
         of_box, picture_px = np.array(self.of_box), np.array(self.picture_px)
         figures: Figures = {"n": len(of_box)}
         figures |= {f"pck@{limit:.2f}": pck(of_box, limit) for limit in PCK_LIMITS}
-        figures |= {"epe_of_box": float(np.nanmean(of_box)), "epe_px": float(np.nanmean(self.window_px))}
+        of_known_box = of_box[np.isfinite(of_box)]  # none where every hand has one labelled joint
+        figures |= {
+            "epe_of_box": float(of_known_box.mean()) if len(of_known_box) else math.nan,
+            "epe_px": float(np.nanmean(self.window_px)),
+        }
         if self.side_right:
             figures["side_right"] = float(np.mean(self.side_right))
             figures[AS_OTHER_SIDE] = pck(np.array(self.of_box_as_other), OTHER_SIDE_LIMIT)

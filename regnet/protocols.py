@@ -27,6 +27,7 @@ WRIST_PALM, WRIST_BONE = "W and |W-M0| aligned", "W and |M0-M1| aligned"
 PALM_BONE = "palm and |M0-M1| aligned, visible joints"
 WRIST_ALIGNED, M0_ALIGNED = "W aligned", "M0 aligned"
 BETWEEN_WRISTS = "left W relative to right W"
+ONLY_2D = "2D only"
 _BONE = [WRIST, M0, JOINT_NAMES.index("M1")]
 _NEEDED = {
     SIMILAR: list(range(N_JOINTS)), PALM: [WRIST, M0], WRIST_PALM: [WRIST, M0],
@@ -48,15 +49,16 @@ class Figure:
 class Protocol:
     """The 3D figures of a kind of dataset, and what they are called.
 
-    `in_pixels` adds the AUC of 2D errors up to so many px of the picture; `two_hands` what `regnet.two_hands` gives. `read` are the
-    options by which papers read the dataset, where the user gives no others. `palm` is where the true palm lies. `notes` say what
-    published figures count that these do not.
+    `in_pixels` adds the AUC of 2D errors up to so many px of the picture; `two_hands` what `regnet.two_hands` gives. `split` is the side
+    of the dataset on which papers test, and `read` the options by which they read it, where the user gives no others. `palm` is where
+    the true palm lies. `notes` say what published figures count that these do not.
     """
 
     name: str
     figures: tuple[Figure, ...]
     in_pixels: float | None = None
     two_hands: bool = False
+    split: str | None = None
     read: tuple[str, ...] = ()
     palm: Palm = MIDWAY
     notes: tuple[str, ...] = ()
@@ -109,9 +111,10 @@ PROTOCOLS = {
     "stb": Protocol(
         _ROOTS,
         _ROOT_AND_SCALE,
+        split="held_out",
         read=("views=stereo",),
         notes=(
-            "papers test on B1Counting and B1Random alone: --split held_out",
+            "papers test on B1Counting and B1Random alone, the side held_out",
             "the views are those of the stereo pair, as in Zimmermann and Brox 2017; --read views=BB_left takes the left ones alone, "
             "views=all the third camera's too",
         ),
@@ -119,8 +122,9 @@ PROTOCOLS = {
     "rhd": Protocol(
         _ROOTS,
         _ROOT_AND_SCALE,
+        split="held_out",
         notes=(
-            "papers test on the evaluation set alone: --split held_out",
+            "papers test on the evaluation set alone, the side held_out",
             "of each picture the hand counts that covers more pixels of the mask, as in Zimmermann and Brox 2017 (--read hands=all: both)",
             "hidden joints count too, but where it says visible joints; there Zimmermann and Brox take the mean of the joints' own AUCs",
         ),
@@ -135,8 +139,9 @@ PROTOCOLS = {
     "freihand": Protocol(
         "PA-MPJPE",
         (_SIMILAR, Figure("pa_auc_0_50", SIMILAR, (0, 50)), *_PALM),
+        split="held_out",
         notes=(
-            "papers test on the evaluation set alone: --split held_out",
+            "papers test on the evaluation set alone, the side held_out",
             "F@5 mm and F@15 mm compare vertices: this network gives joints and no mesh, so there are none "
             "(--predictions scores a file that has them)",
         ),
@@ -146,8 +151,9 @@ PROTOCOLS = {
         "MRRPE; handedness",
         (Figure("root_mpjpe_mm", M0_ALIGNED), *GENERAL.figures),
         two_hands=True,
+        split="test",
         notes=(
-            "papers test on val or test alone: --split val or --split test",
+            "papers test on test or val alone: --split val takes the other",
             _OF_DEFAULT_SIZE,
             "MPJPE W aligned is the mean of the 42 joints' means, as in Moon et al. 2020; pictures whose hand_type is not valid count in "
             '"all" alone, and joints that could not be triangulated not at all',
@@ -158,7 +164,9 @@ PROTOCOLS = {
             "pictures of two hands of which only one is labelled, or drawn by --n, count neither for MRRPE nor for handedness",
         ),
     ),
-    "panoptic": Protocol("2D only", (), in_pixels=30.0, notes=("papers test on manual_test alone: --split held_out",)),
+    "panoptic": Protocol(
+        ONLY_2D, (), in_pixels=30.0, split="held_out", notes=("papers test on manual_test alone, the side held_out",)
+    ),
 }
 
 

@@ -21,7 +21,7 @@ from handpose.metrics import Score
 from handpose.outputs import write_json, write_whole
 from handpose.skeleton import JOINT_NAMES
 from regnet.measure import AS_OTHER_SIDE, OTHER_SIDE_LIMIT, PCK_LIMITS, Measured, SeenHand
-from regnet.protocols import Protocol
+from regnet.protocols import ONLY_2D, Protocol
 from regnet.published_results import IN_PIXELS, Published, published_on
 from regnet.report_plot import pck_curves, plot_pck
 
@@ -41,12 +41,19 @@ class Report:
     measured: Measured
 
     def content(self) -> dict[str, Any]:
-        """Give the figures for programs, flat; those of 3D with their protocol and alignments."""
-        content: dict[str, Any] = {"source": self.source, **self.measured.figures}
+        """Give the figures for programs, flat, with what they were measured on and how, those of 3D with their alignments."""
+        content: dict[str, Any] = {"source": self.source, "dataset": self.dataset, "split": self.split}
+        content |= {"protocol": self.protocol_name(), **self.measured.figures}
         content |= {f"n_{part}": count for part, count in self.parts().items()}
-        if self.measured.scores:
-            content |= {"dataset": self.dataset, "protocol": self.protocol.name, **alignments_of(self.measured.scores)}
-        return content
+        return content | alignments_of(self.measured.scores)
+
+    def protocol_name(self) -> str:
+        """Name the protocol: that of 3D where 3D is known."""
+        return self.protocol.name if self.measured.scores else ONLY_2D
+
+    def side(self) -> str:
+        """Say which side of the dataset was measured."""
+        return f"its {self.split} side" if self.split else "all of it"
 
     def parts(self) -> dict[str, int]:
         """Count the hands of each part of the dataset, as of each camera; nothing where it has no parts."""
@@ -61,12 +68,7 @@ class Report:
     def write(self, folder: Path) -> None:
         """Write the report's files into `folder`, which is made where it is not there. Raises HandposeError where that fails."""
         curves = pck_curves(self.measured, self.protocol)
-        content = self.content() | {
-            "dataset": self.dataset,
-            "split": self.split,
-            "weights": self.weights,
-            "notes": list(self.protocol.notes),
-        }
+        content = self.content() | {"weights": self.weights, "notes": list(self.protocol.notes)}
         content["per_joint"] = {
             title: dict(zip(JOINT_NAMES, row, strict=True)) for title, row in self._per_joint().items()
         }
@@ -90,8 +92,8 @@ class Report:
         alignments = dict.fromkeys(score.alignment for score in measured.scores.values())
         parts = [
             f"# {self.dataset}: {self.counted()}",
-            f"`{self.source}`, {f'its {self.split} side' if self.split else 'all of it'}, each hand in its labelled crop; "
-            f"weights: `{self.weights}`. Protocol: {self.protocol.name}.",
+            f"`{self.source}`, {self.side()}, each hand in its labelled crop; "
+            f"weights: `{self.weights}`. Protocol: {self.protocol_name()}.",
             "".join(f"- {note}\n" for note in self.protocol.notes).rstrip(),
             "## 2D, over the labelled joints' box",
             _table(*self._in_2d()),

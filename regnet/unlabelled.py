@@ -28,11 +28,10 @@ def track_pictures(folder: Path, output: Path, weights: Path | None = None) -> N
 
 def draw_tracks(tracks: Path, folder: Path, drawn: Path) -> int:
     """Draw the hands of a track file on the pictures of a folder; return how many pictures were written to the folder `drawn`."""
-    import cv2
     import numpy as np
 
     from handpose.draw import draw_skeleton
-    from handpose.images import read_image
+    from handpose.images import read_image, write_image
 
     try:
         rows = [json.loads(line) for line in tracks.read_text().splitlines()]
@@ -44,7 +43,8 @@ def draw_tracks(tracks: Path, folder: Path, drawn: Path) -> int:
         picture = read_image(folder / row["image"])
         for hand in row["hands"]:
             picture = draw_skeleton(picture, np.array(hand["joints_px"]), np.array(hand["confidence"]))
-        cv2.imwrite(str(drawn / Path(row["image"]).with_suffix(".jpg").name), picture[..., ::-1])
+        name = row["image"]  # with its ending: a.png and a.jpg are two pictures
+        write_image(drawn / (name if name.endswith(".jpg") else f"{name}.jpg"), picture)
     return len(rows)
 
 

@@ -112,6 +112,11 @@ def test_pictures_are_compared_with_the_published_ones_by_part(tmp_path):
     whole = compared("EgoDexter-corrected", tmp_path, map(str, range(1485)))
     assert whole[0] == "all: 1,485 of 1,485 published pictures"
     assert "1 too many" in compared("EgoDexter", tmp_path, map(str, range(1486)))[0]
+    # Counts in thousands, or of frames with and without labels, find nothing missing.
+    assert (
+        compared("InterHand2.6M", tmp_path, ["images/val/a"])[1] == "images/val: 1 of about 380,000 published pictures"
+    )
+    assert compared("Dexter+Object", tmp_path, ["a"])[0] == "all: 1 of about 3,014 published pictures"
     male = compared("SynthHands", tmp_path, ["SynthHands_Release/female_object/seq01/cam01/01/00000000"])
     assert male[1].startswith("female_object: 1 of") and male[3].startswith("male_object: 0 of")
     # A folder may be one part of a release.

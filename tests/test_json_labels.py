@@ -79,6 +79,15 @@ def test_what_is_written_comes_back(tmp_path):
     assert np.flatnonzero(~flat.valid).tolist() == [3, 20] and np.isnan(flat.joints_px[3]).all()
 
 
+def test_what_editors_leave_is_no_error(tmp_path):
+    """A mark at the start, a blank line at the end, null for what is not told."""
+    folder = write(tmp_path / "mine")
+    lines = [row | {"hands": [hand | {"valid": None} for hand in row["hands"]]} for row in rows()[1:2]]
+    text = "\n".join(map(json.dumps, lines)) + "\n\n  \n"
+    (folder / "labels.jsonl").write_text("\ufeff" + text, encoding="utf-8")
+    assert all(json_labels.read(folder)[i].valid.all() for i in range(2))
+
+
 def test_the_projected_joint_lands_on_its_dot(tmp_path):
     frames = json_labels.read(write(tmp_path / "mine"))
     for index in range(4):

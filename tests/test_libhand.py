@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import test_render_cli
 
 from handpose.camera import Camera
 from handpose.errors import HandposeError
@@ -150,6 +151,13 @@ def test_the_renderer_takes_it_by_word_or_by_folder(shared_data, monkeypatch, tm
     by_word = HandRenderer(3, Path("libhand"))
     by_folder = HandRenderer(3, shared_data / "meshes" / "libhand")
     np.testing.assert_array_equal(by_word.frame(0)[0], by_folder.frame(0)[0])
+
+
+def test_joints_lie_in_the_pictures_of_it_and_at_its_depth(shared_data, tmp_path):
+    """As those of our own hands do, for its skeleton is read from bones that are none of ours."""
+    mesh, out = shared_data / "meshes" / "libhand", tmp_path / "out"
+    assert test_render_cli.run("--n", 3, "--o", out, "--seed", 8, "--mesh", mesh) == 0
+    test_render_cli.test_joints_lie_in_the_hand_and_at_its_depth(out)
 
 
 def test_what_is_missing_or_broken_is_named(tmp_path, monkeypatch):

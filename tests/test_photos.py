@@ -1,6 +1,7 @@
 """Photo sets: labels come back as written, broken ones are named, and people held out stay out."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 from PIL import ExifTags, Image
 from tests_data import write_photo_set
 
-from handpose.data import photos
+from handpose.data import open_dataset, photos
 from handpose.data.cutout import hand_alpha
 from handpose.errors import HandposeError
 from handpose.images import read_image
+from regnet.labelled import open_split
 
 
 def write_set(folder, labels, file_name="pseudo_labels.json"):
@@ -34,6 +36,8 @@ def test_pseudo_labels(tmp_path):
     data = photos.read(folder)
     assert len(data) == 3 and len(data.photos) == 3
     assert [photo.complete for photo in data.photos] == [True, False, False]
+    same = photos.read(write_set(tmp_path / "two_people", {"a.png": [hand("right"), hand("right", 30)]}))
+    assert not same.photos[0].complete, "of several people's hands two are labelled, or one twice"
     sample = data[1]
     assert sample.side == "right" and sample.valid.all() and sample.name == "a.png"
     np.testing.assert_array_equal(sample.joints_px, np.arange(42).reshape(21, 2) + 3)
@@ -55,6 +59,16 @@ def test_joints_lie_on_the_hands_that_are_drawn(tmp_path):
         shown = (column >= 0) & (row >= 0) & (column < 200) & (row < 160)
         np.testing.assert_array_equal(sample.image[row[shown], column[shown]], [(230, 160, 120)] * shown.sum())
         assert shown.sum() > 15 and (sample.image == (230, 160, 120)).all(-1).mean() < 0.3
+
+
+def test_people_are_held_out_of_a_set_that_is_the_working_folder(tmp_path, monkeypatch):
+    folder = write_set(tmp_path / "sign_digits", {"a__IMG_4501.png": [hand()], "b__IMG_1000.png": [hand()]})
+    whole = photos.read(folder, "held_out")
+    monkeypatch.chdir(folder)
+    for here in (".", "images/.."):
+        found = photos.read(Path(here), "held_out")
+        assert (found.name, len(found)) == (whole.name, len(whole)) == ("sign_digits", 1)
+        assert open_split(Path(here), "train").samples.name == open_dataset(here).name == "sign_digits"
 
 
 def test_split_by_person(tmp_path):

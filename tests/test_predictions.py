@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import test_freihand
 from scipy.spatial.distance import cdist
+from scipy.spatial.transform import Rotation
 from test_measure import similarity
 
 from handpose.data import freihand
@@ -48,6 +49,18 @@ def test_f_scores_are_those_of_all_pairs_after_a_similarity(release, capsys):
     assert (
         "3 hands of FreiHAND's evaluation set" in printed and "F@5 mm 0." in printed and "60 vertices; n=3" in printed
     )
+
+
+def test_vertices_are_as_far_off_as_scipy_tells_after_a_similarity(release):
+    """Each mesh is aligned by its own vertices, not by the joints, and turned as well as moved."""
+    folder, xyz, vertices = release
+    turn = Rotation.from_rotvec((0.4, -0.2, 0.3)).as_matrix()
+    mesh = 0.9 * vertices @ turn + RNG.normal(0, 0.008, vertices.shape) + (0.02, 0, -0.1)
+    figures = scored(folder, xyz + RNG.normal(0, 0.02, xyz.shape), mesh)
+    left = [similarity(1000 * p, 1000 * t) - 1000 * t for p, t in zip(mesh, vertices)]
+    expected = np.mean([np.hypot.reduce(hand, axis=-1) for hand in left])
+    assert figures["pa_vertices_mm"] == pytest.approx(expected, abs=1e-6) and expected > 5
+    assert figures["pa_vertices_mm_alignment"] == "aligned by a similarity"
 
 
 def test_without_a_mesh_there_are_no_f_scores(release, capsys):

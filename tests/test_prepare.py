@@ -11,12 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import test_dexter
+import test_inspect
 import test_stb
 from test_dataset_crops import write_freihand, write_synth_hands
 from tests_data import made_a_pipe, wait_for, write_photo_set
 
+from handpose.data import READERS
 from handpose.errors import HandposeError
 from handpose.images import read_image, write_image
+from handpose.skeleton import M0, WRIST
 from handpose.synthesis.backgrounds import Backgrounds
 from regnet.batches import BatchMaker, StreamConfig
 from regnet.dataset_crops import cut_window, windows_of
@@ -57,20 +61,43 @@ def origins(folder) -> list[tuple[int, int]]:
     return [shards.origin(index) for index in range(len(shards))]
 
 
+def check_kept(kept, window):
+    """A window that comes out of a shard is the one that went in, but for what JPEG does to its colours."""
+    for key in ("joints_px", "valid", "joints_rel", "focal_px", "has_side", "on_green", "silhouette"):
+        np.testing.assert_array_equal(getattr(kept, key), getattr(window, key), err_msg=key)
+    np.testing.assert_array_equal(kept.image[..., 3], window.cut_out[..., 3])
+    error = np.abs(kept.image[..., :3].astype(int) - window.image[..., :3])
+    assert error.mean() < 3 and np.percentile(error, 99) < 12  # pure noise is the worst for JPEG
+
+
 def test_records_are_the_windows_that_training_would_cut(sources, mixed):
     shards = windows_of(open_split(mixed, "train"))
     cut = [windows_of(open_split(folder, "train")) for folder in sources]
     assert sorted(origins(mixed)) == [(source, i) for source, windows in enumerate(cut) for i in range(len(windows))]
     assert len(shards) == len(list(shards)) == 15 and len(read_manifest(mixed)["shards"]) == 4
     for (source, index), kept in zip(origins(mixed), shards, strict=True):
-        window = cut[source][index]
-        for key in ("joints_px", "valid", "joints_rel", "focal_px", "has_side", "on_green"):
-            np.testing.assert_array_equal(getattr(kept, key), getattr(window, key), err_msg=key)
-        np.testing.assert_array_equal(kept.image[..., 3], window.cut_out[..., 3])
-        error = np.abs(kept.image[..., :3].astype(int) - window.image[..., :3])
-        assert error.mean() < 3 and np.percentile(error, 99) < 12  # pure noise is the worst for JPEG
+        check_kept(kept, cut[source][index])
     assert {window.on_green for window in shards} == {False, True}
     assert {window.joints_rel is None for window in shards} == {False, True}
+
+
+@pytest.mark.parametrize("kind", [*READERS, "ego_dexter"])
+def test_every_dataset_goes_into_shards_and_comes_out_again(kind, tmp_path, monkeypatch):
+    """Here and now: workers take a second each to start, and are tested elsewhere."""
+    folder, out = tmp_path / "set", tmp_path / "o"
+    folder.mkdir()
+    (test_inspect.WRITERS | {"ego_dexter": test_dexter.write_ego})[kind](folder)
+    monkeypatch.setattr(prepare, "_map_here", lambda work, jobs, workers: ((job, work(job)) for job in jobs))
+    assert prepared([folder], out, "--split", "all") == 0
+    samples, cut = open_split(folder).samples, windows_of(open_split(folder))
+    assert sorted(origins(out)) == [(0, i) for i in range(len(samples))]
+    for (_, index), kept in zip(origins(out), Shards(out), strict=True):
+        sample = samples[index]
+        check_kept(kept, cut[index])
+        np.testing.assert_array_equal(kept.valid, sample.valid)
+        assert kept.has_side == (sample.side is not None) and np.isfinite(kept.joints_px).all()
+        in_3d = sample.joints_mm is not None and np.isfinite(sample.joints_mm[[WRIST, M0]]).all()
+        assert (kept.joints_rel is not None) == in_3d and (kept.silhouette is None) == sample.valid.any()
 
 
 def test_what_a_window_lacks_is_lacking_in_its_record(sources):

@@ -7,6 +7,7 @@ import pytest
 import test_interhand
 import test_rhd
 import test_stb
+from test_dataset_crops import write_freihand
 from test_dexter import write_object
 from tests_data import write_photo_set
 
@@ -201,17 +202,17 @@ def test_dexter_is_measured_at_its_fingertips(tmp_path, monkeypatch, capsys):
 def test_stb_is_measured_in_the_views_that_papers_take(tmp_path, monkeypatch, capsys):
     for sequence in ("B1Random", "B2Random"):
         test_stb.write(tmp_path / "stb", sequence)
-    held_out = ("--split", "held_out")
-    figures = measured(tmp_path / "stb", tmp_path, monkeypatch, *held_out)
+    figures = measured(tmp_path / "stb", tmp_path, monkeypatch)
     said = capsys.readouterr().out
     assert (figures["n"], figures["n_BB_left"], figures["n_BB_right"]) == (6, 3, 3) and "n_SK_color" not in figures
-    assert "stb: 6 hands (BB_left 3, BB_right 3), each in its" in said and "R0 + 2 (palm - R0)" in said
-    assert figures["palm_bone_auc_20_50_alignment"] == PALM_BONE
-    every = measured(tmp_path / "stb", tmp_path, monkeypatch, *held_out, "--read", "views=all", "wrist=fingers")
+    assert "stb: 6 hands (BB_left 3, BB_right 3), its held_out side, each" in said and "R0 + 2 (palm - R0)" in said
+    assert figures["palm_bone_auc_20_50_alignment"] == PALM_BONE and figures["split"] == "held_out"
+    every = measured(tmp_path / "stb", tmp_path, monkeypatch, "--read", "views=all", "wrist=fingers")
     assert (every["n"], every["n_SK_color"]) == (9, 3) and "2.25 (palm - each)" in capsys.readouterr().out
-    left = measured(tmp_path / "stb", tmp_path, monkeypatch, "--read", "views=BB_left", "wrist=fingers")
-    ring = measured(tmp_path / "stb", tmp_path, monkeypatch, "--read", "views=BB_left")
-    assert left["n"] == left["n_BB_left"] == 6
+    whole = ("--split", "all", "--read", "views=BB_left")
+    left = measured(tmp_path / "stb", tmp_path, monkeypatch, *whole, "wrist=fingers")
+    ring = measured(tmp_path / "stb", tmp_path, monkeypatch, *whole)
+    assert left["n"] == left["n_BB_left"] == 6 and left["split"] is None
     assert left["wrist_scale_mpjpe_mm"] != pytest.approx(ring["wrist_scale_mpjpe_mm"], rel=0.02)
     palm = measured(tmp_path / "stb", tmp_path, monkeypatch, "--read", "wrist=palm")
     assert "palm_bone_mpjpe_mm" in palm and not {"wrist_scale_mpjpe_mm", "root_scale_mpjpe_mm"} & set(palm)
@@ -240,8 +241,8 @@ def test_val_and_test_of_interhand_are_measured_apart(tmp_path, monkeypatch, cap
         test_interhand.released(tmp_path / "set", count, split=split, folder=f"annotations/{split}")
     both = measured(tmp_path / "set", tmp_path, monkeypatch, "--split", "held_out")
     assert (both["n_images/val"], both["n_images/test"]) == (2, 4)
-    assert "papers test on val or test alone: --split val or --split test" in capsys.readouterr().out
-    assert measured(tmp_path / "set", tmp_path, monkeypatch, "--split", "test")["n"] == 4
+    assert "papers test on test or val alone" in capsys.readouterr().out
+    assert measured(tmp_path / "set", tmp_path, monkeypatch)["n"] == 4, "test, as in most papers"
     assert main(["test", "--i", str(write_object(tmp_path / "d").parents[3]), "--split", "val"]) == 1
     assert "dexter has no split" in capsys.readouterr().err
     assert main(["test", "--i", str(write_photo_set(tmp_path / "p", 2)), "--split", "val"]) == 1
@@ -250,14 +251,22 @@ def test_val_and_test_of_interhand_are_measured_apart(tmp_path, monkeypatch, cap
 
 def test_sets_without_3d_name_no_3d_protocol(tmp_path, monkeypatch, capsys):
     figures = measured(write_photo_set(tmp_path / "photos", 2), tmp_path, monkeypatch)
-    assert "protocol" not in figures and "3D" not in capsys.readouterr().out
-    assert figures["n"] == 2
+    said = capsys.readouterr().out
+    assert (figures["n"], figures["dataset"], figures["protocol"]) == (2, "photos", "2D only")
+    assert "  protocol of photos: 2D only" in said and "3D" not in said
+
+
+def test_all_is_measured_where_the_side_on_which_papers_test_is_not_there(tmp_path, monkeypatch, capsys):
+    test_stb.write(tmp_path / "stb", "B2Random")
+    figures = measured(tmp_path / "stb", tmp_path, monkeypatch)
+    assert (figures["n"], figures["split"]) == (6, None) and "all of it" in capsys.readouterr().out
+    assert main(["test", "--i", str(tmp_path / "stb"), "--split", "held_out"]) == 1, "as it was asked for"
+    first_release = write_freihand(tmp_path / "freihand", evaluation_labels=False)
+    assert measured(first_release, tmp_path, monkeypatch)["split"] is None
 
 
 def test_freihand_is_measured_by_a_similarity(tmp_path, monkeypatch, capsys):
-    from test_dataset_crops import write_freihand
-
-    figures = measured(write_freihand(tmp_path / "f"), tmp_path, monkeypatch)
+    figures = measured(write_freihand(tmp_path / "f"), tmp_path, monkeypatch, "--split", "all")
     assert figures["protocol"] == "PA-MPJPE" and figures["n"] == 5 and figures["pa_mpjpe_mm"] > 0
     printed = capsys.readouterr().out
     assert "PA-MPJPE" in printed.split("3D protocol of FreiHAND: PA-MPJPE\n")[1].splitlines()[0]

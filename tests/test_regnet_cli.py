@@ -232,7 +232,7 @@ def test_pictures_without_labels_get_tracks_and_overlays(photo_set, tmp_path, mo
 
     monkeypatch.setattr(unlabelled.subprocess, "run", tracked)
     assert main(["test", "--i", str(photo_set / "images"), "--output", str(output)]) == 0
-    first, second = (cv2.imread(str(tmp_path / "t_overlays" / f"{i}.jpg")).astype(int) for i in range(2))
+    first, second = (cv2.imread(str(tmp_path / "t_overlays" / f"{i}.png.jpg")).astype(int) for i in range(2))
     plain = [cv2.imread(str(photo_set / "images" / f"{i}.png")).astype(int) for i in range(2)]
     drawn, same = (np.abs(a - b).max(-1) > 60 for a, b in zip((first, second), plain, strict=True))
     assert drawn[55:66].sum() > 100 > 10 * drawn[:50].sum()

@@ -121,6 +121,13 @@ def test_a_hand_from_a_file(shared_data, tmp_path):
     np.testing.assert_allclose(lengths, 91.7, atol=0.1)
 
 
+def test_the_libhand_model_by_its_word(shared_data, tmp_path):
+    """The word names no file, which is how the command line must leave it."""
+    assert run("--n", 1, "--o", tmp_path / "out", "--mesh", "libhand") == 0
+    skin = synth_hands.read(tmp_path / "out")[0]
+    assert (skin.mask > 0).mean() > 0.01 and (shared_data / "meshes" / "libhand").is_dir()
+
+
 def test_a_file_that_is_no_hand(tmp_path):
     (tmp_path / "mesh.glb").write_text("no")
     with pytest.raises(HandposeError, match=r"mesh\.glb"):

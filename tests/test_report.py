@@ -11,8 +11,11 @@ import pytest
 import test_dexter
 import test_freihand
 import test_interhand
+import test_json_labels
+import test_panoptic
 import test_rhd
 import test_stb
+from matplotlib.figure import Figure
 from test_protocols import Upright
 from tests_data import write_photo_set
 
@@ -27,14 +30,28 @@ from regnet.published_results import IN_PIXELS, published_on
 from regnet.report import FILES
 from regnet.report_plot import OF_BOX
 
+
+def write_panoptic(root):
+    """Two hands that papers test on, on one of which a joint is not marked."""
+    points = test_panoptic.hand()
+    points[3, 2] = 0
+    test_panoptic.write_beside(root / "hand_labels" / "manual_test", "000015774_01_l", points)
+    test_panoptic.write_beside(root / "hand_labels" / "manual_test", "000015774_01_r", is_left=0)
+
+
 WRITERS = {
     "photos": lambda root: write_photo_set(root, 3),
+    "json_labels": test_json_labels.write,
     "dexter": test_dexter.write_object,
+    "ego_dexter": test_dexter.write_ego,
     "stb": test_stb.write,
     "rhd": lambda root: test_rhd.write(root, {0: test_rhd.labels(), 7: test_rhd.labels()}, "evaluation"),
     "interhand": lambda root: test_interhand.released(root, 2),
     "freihand": test_freihand.write_set,
+    "panoptic": write_panoptic,
 }
+# Their fixtures have the side on which papers test; of the others all is measured.
+SIDES = {"stb": "held_out", "rhd": "held_out", "panoptic": "held_out"}
 
 
 @pytest.fixture(scope="module", params=WRITERS)
@@ -46,11 +63,26 @@ def written(request, tmp_path_factory):
     WRITERS[request.param](root / "set")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "load_predictor", lambda weights: Predictor(Upright()))
+        patch.setattr(Figure, "savefig", saved_with_its_lines)
         with redirect_stdout(StringIO()) as printed:
             assert main(["test", "--i", str(root / "set"), "--report", str(root / "report")]) == 0
     (root / "printed.txt").write_text(printed.getvalue())
     figures = json.loads((root / "report" / "figures.json").read_text())
     return request.param, figures, (root / "report" / "report.md").read_text(), root / "report"
+
+
+def saved_with_its_lines(figure, path, save=Figure.savefig, **options):
+    """Note beside the picture what its plots draw: their titles, legends, and of each line its label, limits and shares."""
+    drawn = [
+        (
+            place.get_title(),
+            [text.get_text() for text in place.get_legend().texts],
+            [[line.get_label(), *line.get_xydata().T.tolist()] for line in place.lines],
+        )
+        for place in figure.axes
+    ]
+    (path.parent / "drawn.json").write_text(json.dumps(drawn))
+    save(figure, path, **options)
 
 
 def alignments_in(figures):
@@ -86,7 +118,7 @@ def test_no_table_mixes_alignments_or_2d_with_3d(written):
 def test_what_is_published_stands_under_its_own_alignment(written):
     kind, figures, text, _ = written
     published = published_on(figures.get("dataset", ""))
-    assert bool(published.results) == (kind in ("dexter", "stb", "rhd"))
+    assert bool(published.results) == (kind in ("dexter", "ego_dexter", "stb", "rhd", "panoptic"))
     found = {heading.removeprefix("3D, "): (head, rows) for heading, head, rows in tables(text)}
     for result in published.results:
         head, rows = found[result.alignment]
@@ -99,10 +131,15 @@ def test_what_is_published_stands_under_its_own_alignment(written):
 def test_protocol_split_and_notes_are_named(written):
     kind, figures, text, folder = written
     printed = (folder.parent / "printed.txt").read_text()
-    protocol = PROTOCOLS.get(kind)
-    assert "all of it" in text and figures["split"] is None and DEFAULT_WEIGHTS.name in text
+    protocol, side = PROTOCOLS.get(kind.removeprefix("ego_")), SIDES.get(kind)
+    assert figures["split"] == side and DEFAULT_WEIGHTS.name in text
+    assert (f"its {side} side" if side else "all of it") in text
     for note in protocol.notes if protocol else ():
         assert f"- {note}" in text and note in figures["notes"]
+    if kind == "json_labels":
+        assert figures["n"] == 4 and text.count("21 joints of 2 hands.") == 2, "of two there is no 3D"
+    if kind == "panoptic":
+        assert figures["protocol"] == "2D only" and "3D" not in text and figures["n"] == 2
     if kind == "freihand":
         assert "F@5 mm and F@15 mm compare vertices: this network gives joints and no mesh" in text
     if kind == "interhand":
@@ -126,6 +163,20 @@ def test_curves_are_those_of_the_figures(written):
             low, high = (int(word) for word in key.split("_")[-2:])
             inside = shares[(limits >= low) & (limits <= high)]
             assert inside.mean() == pytest.approx(figures[key], abs=0.02)
+
+
+def test_the_plot_draws_the_own_curves_and_every_published_one(written):
+    _, figures, _, folder = written
+    published = published_on(figures["dataset"]).curves
+    drawn = json.loads((folder / "drawn.json").read_text())
+    assert [title for title, _, _ in drawn] == list(figures["curves"])
+    for title, legend, lines in drawn:
+        own = figures["curves"][title]
+        beside = [curve for curve in published if curve.alignment == title]
+        assert lines[0] == ["measured here", own["limits"], own["pck"]]
+        assert lines[1:] == [[curve.label, curve.limits_mm.tolist(), curve.shares.tolist()] for curve in beside]
+        assert legend == ["measured here", *(curve.label for curve in beside)]
+    assert sum(len(lines) - 1 for _, _, lines in drawn) == len(published)
 
 
 def test_the_pictures_show_something(written):
@@ -166,23 +217,25 @@ def test_published_curves_have_their_published_areas():
 
 
 def test_published_figures_have_names_that_are_measured():
-    for dataset, kind in (("STB", "stb"), ("RHD", "rhd"), ("Dexter+Object", "dexter"), ("EgoDexter", "dexter")):
-        measured = set(PROTOCOLS[kind].alignments())
-        assert {curve.alignment for curve in published_on(dataset).curves} <= measured
-        known = {
-            (f.alignment, f"AUC {f.range_mm[0]}-{f.range_mm[1]} mm") for f in PROTOCOLS[kind].figures if f.range_mm
-        }
-        for result in published_on(dataset).results:
-            for name in result.figures:
-                assert result.alignment == IN_PIXELS or (result.alignment, name) in known
+    kinds = {"STB": "stb", "RHD": "rhd", "CMU Panoptic hands": "panoptic"}
+    for dataset, kind in (kinds | dict.fromkeys(("Dexter+Object", "EgoDexter"), "dexter")).items():
+        protocol = PROTOCOLS[kind]
+        assert {curve.alignment for curve in published_on(dataset).curves} <= set(protocol.alignments())
+        known = {(f.alignment, f"AUC {f.range_mm[0]}-{f.range_mm[1]} mm") for f in protocol.figures if f.range_mm}
+        if protocol.in_pixels:
+            known.add((IN_PIXELS, f"AUC 0-{protocol.in_pixels:g} px"))
+        told = {(result.alignment, name) for result in published_on(dataset).results for name in result.figures}
+        assert told and told <= known
     dexter = published_on("Dexter+Object")
     absolute = [result for result in dexter.results if result.alignment not in (IN_PIXELS, TIPS_ALIGNED)]
     listed = [(curve.label, curve.alignment) for curve in dexter.curves]
     for label, alignment in listed + [(result.method, result.alignment) for result in absolute]:
         assert alignment == ("absolute, error of depth left out" if "depth left out" in label else "absolute")
     for dataset in ("Dexter+Object", "EgoDexter"):
-        for result in published_on(f"{dataset}-corrected").results:
-            assert result.method.endswith(", raw labels")
+        names = [result.method.partition(", raw") for result in published_on(f"{dataset}-corrected").results]
+        raw = [name for name, mark, _ in names if mark]
+        assert raw == [result.method for result in published_on(dataset).results]
+        assert all("rebuilt by Meng" in name for name, mark, _ in names if not mark)
     assert set(metrics.ALIGNMENTS) >= {curve.alignment for curve in published_on("STB").curves}
 
 

@@ -7,12 +7,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
+from handpose.data.files import named
 from handpose.data.options import check_read, read_arguments
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
 
+# In the order in which they are asked: the last one looks through all folders for its files.
 READERS = (
-    "photos", "json_labels", "synth_hands", "ganerated", "real_hands", "rhd", "stb", "dexter", "freihand", "interhand", "panoptic",
+    "photos", "json_labels", "ganerated", "real_hands", "rhd", "stb", "dexter", "freihand", "interhand", "panoptic", "synth_hands",
 )  # fmt: skip
 
 
@@ -31,7 +33,7 @@ def open_dataset(path: str | Path, read: Sequence[str] = ()) -> Dataset:
 
     Raises HandposeError where no reader knows it, where its reader has no such option, or as that does.
     """
-    path = Path(path)
+    path = named(Path(path))
     if not path.is_dir():
         raise HandposeError(f"{path}: no such folder")
     for name in READERS:

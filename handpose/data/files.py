@@ -1,4 +1,4 @@
-"""What several readers and writers of datasets do with a file: JSON labels, silhouettes as ordinary pictures, parts of frames."""
+"""What several readers and writers of datasets do with files and folders: names, JSON labels, silhouettes as ordinary pictures, parts of frames."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ import numpy as np
 from handpose.atomic import atomic_write
 from handpose.errors import HandposeError
 from handpose.images import read_image
+
+
+def named(folder: Path) -> Path:
+    """Give a folder under its own name, by which parts of datasets and people held out are known: `.` and `..` have none."""
+    return folder if folder.name.strip(".") else folder.resolve()
 
 
 def read_json(path: Path) -> Any:

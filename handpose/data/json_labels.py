@@ -83,12 +83,14 @@ def read(path: Path, split: Split | None = None) -> JsonLabels:
     path = Path(path)
     labels = path / LABELS
     try:
-        lines = labels.read_text(encoding="utf-8").splitlines()
+        lines = labels.read_text(encoding="utf-8-sig").splitlines()  # editors leave a mark at the start
     except (OSError, ValueError) as error:
         raise HandposeError(f"{labels}: not readable as text ({getattr(error, 'strerror', None) or error})") from error
     hands: list[_Hand] = []
     broken = Broken()
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         with broken:
             try:
                 row = json.loads(line)
@@ -119,7 +121,7 @@ def _read_hand(folder: Path, picture: Path, camera: Camera | None, hand: dict[st
         joints_px = camera.project(joints_mm)
     else:
         raise HandposeError("a hand has neither joints_px nor joints_mm with a camera")
-    valid = np.asarray(hand.get("valid", [True] * N_JOINTS), bool)
+    valid = np.asarray(hand.get("valid") or [True] * N_JOINTS, bool)
     if valid.shape != (N_JOINTS,):
         raise HandposeError(f"valid has {valid.size} flags, expected {N_JOINTS}")
     valid = valid & np.isfinite(joints_px).all(-1)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from handpose.data.broken import Broken
+from handpose.data.files import named, read_json
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
 from handpose.images import read_image
@@ -27,7 +27,6 @@ _HELD_OUT = {
     "sign_digits": ("__IMG_45", "__IMG_55"),  # the camera's running number goes person by person
     "hands_dguzk": ("5-", "IMG2022", "IMG_38", "S__"),
 }
-_MAX_HANDS = 2  # pseudo-labels stop at two hands a picture, so two labels mean that no hand is unlabelled
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +47,10 @@ class Photo:
 
     @property
     def complete(self) -> bool:
-        """Whether every hand of the picture is surely labelled."""
-        return len(self.hands) >= _MAX_HANDS
+        """Whether every hand of the picture is labelled: a left and a right one are one person's. Two of one side are labels of one hand,
+        or of a few among several people's.
+        """
+        return sorted(str(hand.side) for hand in self.hands) == ["left", "right"]
 
     def read(self) -> np.ndarray:
         """Read the picture, (H, W, 3) RGB uint8."""
@@ -85,7 +86,7 @@ def read(path: Path, split: Split | None = None) -> PhotoSet:
 
     Raises HandposeError naming the file where labels are broken or a labelled picture is missing.
     """
-    path = Path(path)
+    path = named(Path(path))
     for file_name, reader in _READERS.items():
         if (path / file_name).is_file():
             labels = _load(path / file_name, reader)
@@ -109,8 +110,8 @@ def _is_held_out(set_name: str, file_name: str) -> bool:
 
 
 def _load(path: Path, reader) -> dict[str, tuple[LabelledHand, ...]]:
+    content = read_json(path)
     try:
-        content = json.loads(path.read_text())
         return reader(content)
     except HandposeError as error:
         raise HandposeError(f"{path}: {error}") from error

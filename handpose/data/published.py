@@ -9,10 +9,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Published:
-    """Pictures of each part, by what the names of its samples hold after a slash, and who says so."""
+    """Pictures of each part, by what the names of its samples hold after a slash, and who says so; `exact` where they count what we count."""
 
     parts: dict[str, int]
     source: str
+    exact: bool = True
 
 
 PUBLISHED = {
@@ -28,13 +29,17 @@ PUBLISHED = {
     "STB": Published(
         {"BB_left": 18_000, "BB_right": 18_000, "SK_color": 18_000}, "Zhang et al. 2017: 12 sequences of 1,500"
     ),
-    "Dexter+Object": Published({"": 3_014}, "frames, labelled or not, Sridhar et al. 2016; other lists say 3,145"),
+    "Dexter+Object": Published(
+        {"": 3_014}, "frames, labelled or not, Sridhar et al. 2016; other lists say 3,145", exact=False
+    ),
     "EgoDexter": Published({"": 1_485}, "labelled frames of 3,190, Mueller et al. 2017"),
     "FreiHAND": Published(
         {"training": 130_240, "evaluation": 3_960}, "README of the release: 4 x 32,560 to train, 3,960 to evaluate"
     ),
     "InterHand2.6M": Published(
-        {"images/train": 1_361_000, "images/val": 380_000, "images/test": 849_000}, "Moon et al. 2020, in thousands"
+        {"images/train": 1_361_000, "images/val": 380_000, "images/test": 849_000},
+        "Moon et al. 2020, in thousands",
+        exact=False,
     ),
     "CMU Panoptic hands": Published(
         {
@@ -62,10 +67,7 @@ def compared(name: str, folder: Path, pictures: Iterable[str]) -> list[str]:
     found = count_parts(name, folder, set(pictures))
     if not any(found.values()):
         return [f"none of its published parts: {', '.join(known.parts)}"]
-    lines = [
-        f"{part or 'all'}: {found[part]:,} of {count:,} published pictures{'' if found[part] == count else _off(found[part] - count)}"
-        for part, count in known.parts.items()
-    ]
+    lines = [f"{part or 'all'}: {_beside(found[part], count, known.exact)}" for part, count in known.parts.items()]
     return [*lines, f"published by: {known.source}"]
 
 
@@ -80,5 +82,11 @@ def _published(name: str) -> Published | None:
     return PUBLISHED.get(name.removesuffix("-corrected"))
 
 
-def _off(difference: int) -> str:
-    return f", {abs(difference):,} too {'many' if difference > 0 else 'few'}"
+def _beside(found: int, published: int, exact: bool) -> str:
+    """Set a count beside the published one, and say what is too much only where that is `exact`."""
+    if not exact:
+        return f"{found:,} of about {published:,} published pictures"
+    off = found - published
+    return f"{found:,} of {published:,} published pictures" + (
+        f", {abs(off):,} too {'many' if off > 0 else 'few'}" if off else ""
+    )

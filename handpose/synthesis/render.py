@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     """Render. Returns the exit code; raises HandposeError where the folder or the mesh cannot be used."""
     if args.n < 1 or args.seed < 0:
         raise HandposeError("--n must be at least 1 and --seed at least 0")
-    work = partial(_render, args.o.resolve(), args.seed, args.mesh.resolve() if args.mesh else None)
+    mesh = args.mesh.resolve() if args.mesh and args.mesh.exists() else args.mesh  # the word libhand is no path
+    work = partial(_render, args.o.resolve(), args.seed, mesh)
     _renderer(*work.args[1:])  # a mesh that cannot be used is told before a folder is made
     claim(args.o, _SETTINGS, {"n": args.n, "seed": args.seed, "mesh": args.mesh.name if args.mesh else None})
     frames = [synth_hands.frame_path(args.o, index) for index in range(args.n)]

@@ -49,7 +49,7 @@ _OF_THE_CALL = ("o", "resume", "devices")  # options that are not the run's own
 
 def add_run_arguments(parser: argparse.ArgumentParser, folder: str, batch: int, minutes: int) -> None:
     """Declare the options of a run that mixes sources: `folder`, `batch` and `minutes` are its defaults."""
-    parser.add_argument("--i", nargs="+", metavar="SOURCE", help="folders of photo sets, or the word render")
+    parser.add_argument("--i", nargs="+", metavar="SOURCE", help="folders of datasets, or the word render or libhand")
     parser.add_argument("--mix", help="share of each source, as 0.6,0.4 (default: equal)")
     parser.add_argument(
         "--freeze", nargs="+", default=[], metavar="NAME", help="stages or layers that stay fixed, as stem stage0"
@@ -84,7 +84,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser, folder: str, batch: int,
 def run_fields(args: argparse.Namespace) -> dict[str, Any]:
     """Give the fields of RunConfig that the options ask for. Raises HandposeError where one makes no sense."""
     if not args.i:
-        raise HandposeError("nothing to train on: give --i with folders of photo sets or the word render")
+        raise HandposeError("nothing to train on: give --i with folders of datasets or the word render")
     if not 0 <= args.workers <= LANES:
         raise HandposeError(
             f"--workers must be from 1 to {LANES}, or 0 for one for every two cores, not {args.workers}"
