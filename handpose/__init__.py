@@ -11,3 +11,7 @@ Conventions, everywhere:
 - Networks see left hands: right ones are mirrored in, and the answer is mirrored out.
 - Relative 3D: origin M0, unit |W-M0|, in the axes of the crop's virtual camera.
 """
+
+from handpose.compiled_cache import use_own_cache
+
+use_own_cache()

@@ -48,6 +48,12 @@ def exit_code(name: str, work: Callable[[], object]) -> int:
     except ImportError as error:
         print(f"{name}: {what_to_install(error)}", file=sys.stderr)
         return 1
+    except OSError as error:  # of a file or folder that nothing else was to be said of
+        print(
+            f"{name}: {': '.join(str(part) for part in (error.filename, error.strerror or error) if part)}",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print(f"{name}: stopped", file=sys.stderr)
     return 0

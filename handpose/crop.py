@@ -23,6 +23,7 @@ CROP_SIZE = 128
 MARGIN = 1.5
 _SMALLEST_SIDE = 1e-3  # on the plane z = 1, so that coinciding joints still give a camera
 _CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+_CROSS = np.array([[-0.5, 0.0], [0.5, 0.0], [0.0, -0.5], [0.0, 0.5]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +87,9 @@ class Crop:
 
     @cached_property
     def side_px(self) -> float:
-        """Length of the window's side in the picture [px]."""
-        (a, b), (c, d), (e, f), (g, h) = self.corners_px.tolist()
-        sides = math.hypot(c - a, d - b), math.hypot(e - c, f - d), math.hypot(g - e, h - f), math.hypot(a - g, b - h)
-        return sum(sides) / 4
+        """Length of the window's side in the picture [px], by its middle: beyond a picture's edge a lens may be anything."""
+        (a, b), (c, d), (e, f), (g, h) = self.to_image(_CROSS + (self.size - 1) / 2).tolist()
+        return self.size * (math.hypot(c - a, d - b) + math.hypot(g - e, h - f)) / 2
 
     def warp(self, image: np.ndarray) -> np.ndarray:
         """Cut the window (size, size, 3) out of a picture (H, W, 3) uint8; what lies outside the picture is black."""

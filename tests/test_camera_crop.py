@@ -197,3 +197,10 @@ def test_cells_and_pixels_are_inverse():
 def test_empty_heatmap_decodes_without_a_warning():
     cells, peaks = decode_heatmaps(np.zeros((21, 32, 32)))
     assert np.isfinite(cells).all() and (peaks == 0).all()
+
+
+def test_a_crops_side_is_that_of_its_middle_whatever_the_lens_does_outside():
+    """The polynomial of a wide lens runs wild beyond the picture, where corners of a crop at the edge may lie."""
+    camera = Camera(400.0, 400.0, 320.0, 240.0, (640, 480), (-0.22, 0.03, 0.0, 0.0))
+    for side_px, centre in ((240, (600, 440)), (300, (620, 460)), (120, (320, 240))):
+        assert Crop.from_box(camera, np.array(centre, float), side_px).side_px == pytest.approx(side_px, rel=0.2)

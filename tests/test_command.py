@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from handpose.command import _EXTRAS, what_to_install
+from handpose.command import _EXTRAS, exit_code, what_to_install
 
 ROOT = Path(__file__).parents[1]
 WITHOUT_KERAS = """
@@ -50,3 +50,11 @@ def test_what_no_extra_brings_is_told_too():
     assert what_to_install(ModuleNotFoundError("No module named 'ray'", name="ray.util")).endswith('[cluster]"')
     assert "(No module named 'numpy')" in what_to_install(ModuleNotFoundError("No module named 'numpy'", name="numpy"))
     assert "opencv-python-headless" in what_to_install(ImportError("libGL.so.1: cannot open shared object file"))
+
+
+def test_a_file_that_the_system_refuses_is_one_line(capsys):
+    def work():
+        raise PermissionError(13, "Permission denied", "/closed/film.mp4")
+
+    assert exit_code("tracker", work) == 1
+    assert capsys.readouterr().err == "tracker: /closed/film.mp4: Permission denied\n"

@@ -269,3 +269,20 @@ def test_some_backgrounds_show_people_and_the_rest_are_as_they_were():
         for seed in range(60)
     ]
     assert 8 <= sum(differ) <= 30
+
+
+def test_a_hand_with_a_joint_that_is_not_labelled_is_no_background(tmp_path):
+    """It is no target, for its box is not known, and so nothing may be said of the skin there."""
+    skin = np.full((160, 240, 3), 40, np.uint8)
+    items = []
+    for name, (x, valid) in {"left": (50, 1), "right": (170, 0)}.items():
+        joints = np.random.default_rng(1).uniform(-22, 22, (21, 2)) + (x, 80)
+        cv2.circle(skin, (x, 80), 34, (120, 150, 215), -1)
+        items.append({"file": "a.png", "hand": name, "joints": np.c_[joints, np.r_[valid, np.ones(20)]].tolist()})
+    folder = tmp_path / "some_set"
+    (folder / "images").mkdir(parents=True)
+    cv2.imwrite(str(folder / "images" / "a.png"), skin)
+    (folder / "annotations.json").write_text(json.dumps({"items": items}))
+    (picture,) = (pictures := PhotoPictures(folder, "train")).whole
+    assert len(picture.hands) == 1 and not pictures.complete
+    assert picture.known[80, 170] == 0 and picture.known[5, 5] == 255 and picture.known[80, 50] == 255

@@ -67,3 +67,10 @@ def test_a_video_without_frames_closes_in_peace(tmp_path):
 def test_a_folder_that_is_missing_is_told(tmp_path):
     with pytest.raises(HandposeError, match="cannot be written here"):
         OverlayWriter(tmp_path / "none" / "o.mp4", 10.0, SIZE)
+
+
+@pytest.mark.parametrize("fps", [29.97, 59.9412, 119.877, 238.7341, 999.5])
+def test_every_rate_that_phones_write_can_be_written(tmp_path, fps):
+    """A second of MPEG-4 video has at most 65,535 ticks, which a rate of three decimals would need more of."""
+    seen = write(tmp_path / "o.mp4", [number / fps for number in range(5)], fps)
+    np.testing.assert_allclose(seen, [0, 20, 40, 60, 80], atol=4)

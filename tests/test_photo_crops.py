@@ -95,3 +95,22 @@ def test_real_sets_make_items(shared_data):
     assert crops.n_hands > 50
     item = crops.item(np.random.default_rng(0))
     assert item["image"].shape == (128, 128, 3)
+
+
+def test_pieces_without_a_hand_touch_none_and_come_from_pictures_whose_hands_are_all_labelled(tmp_path):
+    folder = dotted_set(tmp_path / "s", "left")
+    (label,) = json.loads((folder / "pseudo_labels.json").read_text())["a.png"]
+    joints = np.array(label["joints_px"]) / 3
+    image = np.full((200, 220, 3), 30, np.uint8)
+    hands = []
+    for side, place in (("left", (0, 0)), ("right", (150, 140))):
+        low, high = (joints + place).min(0).astype(int) - 14, (joints + place).max(0).astype(int) + 14
+        cv2.rectangle(image, low.tolist(), high.tolist(), (255, 255, 255), -1)
+        hands.append({"side": side, "joints_px": (joints + place).tolist()})
+    cv2.imwrite(str(folder / "images" / "a.png"), image)
+    for sides, count in (("left right", 5), ("right right", 0)):
+        labelled = [hand | {"side": side} for hand, side in zip(hands, sides.split(), strict=True)]
+        (folder / "pseudo_labels.json").write_text(json.dumps({"a.png": labelled}))
+        pieces = PhotoCrops([folder], None, Backgrounds()).without_hand
+        assert len(pieces) >= count and bool(pieces) == bool(count)
+        assert all(piece.shape == (128, 128, 3) and piece.max() < 60 for piece in pieces)

@@ -142,3 +142,14 @@ sys.exit(cli.main(["--video", "in.mp4", "--output", "t.jsonl", "t.npz", "--overl
     rows = read_tracks(tmp_path / "t.jsonl")[1]
     assert [row["frame"] for row in rows] == list(range(len(rows)))
     assert len(rows) == 40 if limit == 30_000 else 10 < len(rows) < 40
+
+
+def test_tracks_of_before_stay_where_the_overlay_cannot_be_opened(world, tracker, tmp_path, monkeypatch):
+    def refuses(*_):
+        raise HandposeError("no encoder")
+
+    monkeypatch.setattr(session, "OverlayWriter", refuses)
+    before = {name: (tmp_path / name).write_text("of another run") for name in ("t.jsonl", "t.csv", "t.npz")}
+    with pytest.raises(HandposeError, match="no encoder"):
+        run_session(Camera(world, [0.0]), tracker, Outputs([tmp_path / name for name in before], tmp_path / "o.mp4"))
+    assert {(tmp_path / name).read_text() for name in before} == {"of another run"}

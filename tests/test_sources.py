@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from handpose.errors import HandposeError
+from tracker import webcam
 from tracker.sources import ImageSource, VideoSource
 from tracker.webcam import WebcamSource
 
@@ -251,3 +252,35 @@ def test_a_webcam_that_raises_is_told_in_the_tracking_thread():
     source = WebcamSource(0, lambda n: Failing(3, present=n == 0))
     with pytest.raises(HandposeError, match=r"failed \(USB error\)"), source:
         list(source)
+
+
+def test_a_webcam_whose_driver_does_not_answer_keeps_its_device(monkeypatch):
+    """What a thread is reading from must not be taken away under it."""
+    answers = threading.Event()
+
+    class Waiting(FakeCapture):
+        def read(self):
+            return super().read() if not self.given else (answers.wait(10), None)
+
+    camera = Waiting(3)
+    monkeypatch.setattr(webcam, "_LEAVE_S", 0.05)
+    source = WebcamSource(0, lambda n: camera if n == 0 else FakeCapture(0, present=False), silent_s=0.05)
+    with pytest.raises(HandposeError, match="gives no frames any more"), source:
+        list(source)
+    assert not camera.released
+    answers.set()
+
+
+def test_files_that_may_not_be_read_are_told_so(tmp_path, monkeypatch):
+    (tmp_path / "v.mp4").write_bytes(b"1")
+    closed = PermissionError(13, "Permission denied")
+
+    def refuse(*_, **__):
+        raise closed
+
+    for name, source in (("open", VideoSource), ("iterdir", ImageSource)):
+        path = tmp_path / "v.mp4" if source is VideoSource else tmp_path
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, name, refuse)
+            with pytest.raises(HandposeError, match=r"cannot be read \(Permission denied\)"):
+                source(path)

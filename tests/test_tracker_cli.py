@@ -1,6 +1,7 @@
 """The command `tracker` from its options to its files, with networks that know the truth."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -122,14 +123,18 @@ def test_fov_is_in_the_header(world, video, tmp_path):
     assert (camera["fx"], camera["origin"]) == (pytest.approx(320), "fov")
 
 
-def test_control_c_keeps_what_was_written(world, video, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_control_c_and_its_like_keep_what_was_written(world, video, tmp_path, capsys, monkeypatch, name):
     from tracker import pipeline
+
+    if not hasattr(signal, name):
+        pytest.skip(f"no {name} here")
 
     whole = pipeline.HandTracker.__call__
 
     def interrupted(self, frame, time_s):
         if time_s > 0.25:
-            raise KeyboardInterrupt
+            signal.raise_signal(getattr(signal, name))
         return whole(self, frame, time_s)
 
     monkeypatch.setattr(pipeline.HandTracker, "__call__", interrupted)
@@ -138,7 +143,9 @@ def test_control_c_keeps_what_was_written(world, video, tmp_path, capsys, monkey
     assert 7 <= len(read_tracks(outputs[0])[1]) <= 9
     with np.load(outputs[1]) as data:
         assert len(data["frame"]) == len(read_tracks(outputs[0])[1])
+    assert cv2.VideoCapture(str(tmp_path / "o.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) >= 7
     assert "stopped" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "as it was before"
 
 
 def test_a_mirrored_feed_is_written_turned_back(world, video, tmp_path):

@@ -1,6 +1,7 @@
 """The window: its keys, and machines where none can be opened."""
 
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -8,11 +9,21 @@ import pytest
 
 from handpose.camera import Camera
 from tracker import viewer
+from tracker.hand import State, TrackedHand
 from tracker.viewer import View, WindowViewer
 
 IMAGE = np.zeros((120, 160, 3), np.uint8)
 IMAGE[:, :20] = (200, 30, 30)
 VIEW = View(0, 0.0, IMAGE, [], Camera.from_fov((160, 120)), {"regnet": 3.0})
+
+
+def hand_at(joints_px):
+    still = np.zeros(21), np.zeros((21, 2)), np.zeros(3), np.zeros(3), np.zeros(20)
+    confidence, sigma_mm, translation, rotation, angles = still
+    return TrackedHand(
+        1, "left", State.TRACKED, 0.9, joints_px=joints_px, joints_mm=np.zeros((21, 3)), confidence=confidence + 1,
+        sigma_mm=sigma_mm, wrist_translation_mm=translation, wrist_rotation_rad=rotation, angles_rad=angles,
+    )  # fmt: skip
 
 
 class Screen:
@@ -65,6 +76,33 @@ def test_m_mirrors_the_picture_but_not_the_words(monkeypatch):
     np.testing.assert_array_equal(mirrored[100, 5], (0, 0, 0))
     assert plain[:25, 40:].any()
     assert mirrored[:25, 40:].any()
+
+
+def test_what_is_written_beside_a_mirrored_hand_can_be_read(monkeypatch):
+    """The hand is where the mirrored picture shows it, and its label as it is in a picture of a hand there."""
+    joints = np.random.default_rng(0).uniform((90, 60), (120, 90), (21, 2))
+    there = joints * (-1, 1) + (IMAGE.shape[1] - 1, 0)
+    screen = Screen(monkeypatch)
+    plain = np.zeros_like(IMAGE)
+    WindowViewer(mirror=True).show(replace(VIEW, image=plain, hands=[hand_at(joints)]))
+    WindowViewer(mirror=False).show(replace(VIEW, image=plain, hands=[hand_at(there)]))
+    below_the_status = slice(30, None)
+    np.testing.assert_array_equal(screen.shown[0][below_the_status], screen.shown[1][below_the_status])
+    assert screen.shown[0][below_the_status].any()
+
+
+def test_a_picture_of_its_own_waits_for_a_key(monkeypatch):
+    screen = Screen(monkeypatch)
+    pressed = iter([-1, -1, ord("m"), -1, ord(" ")])
+    monkeypatch.setattr(cv2, "waitKey", lambda ms: next(pressed))
+    assert WindowViewer().show(replace(VIEW, time_s=None))
+    assert next(pressed, "all") == "all" and len(screen.shown) == 2
+    np.testing.assert_array_equal(screen.shown[1][100, -5], (30, 30, 200))
+
+
+def test_a_picture_of_its_own_waits_no_longer_than_the_window(monkeypatch):
+    Screen(monkeypatch, visible=0.0)
+    assert not WindowViewer().show(replace(VIEW, time_s=None))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere no variable takes the display away")

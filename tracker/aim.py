@@ -13,7 +13,7 @@ from handpose.lens import pixel_of
 from handpose.prediction import Prediction
 
 STILL_THERE = 0.45  # a tracked hand stays tracked while its score is at least this
-_SMALLEST_CROP_PX = 12.0
+SMALLEST_CROP_PX = 12.0
 _LEAST_CONFIDENCE = 0.15  # a joint less sure than this is aimed at where the fit puts it
 _FOUND_WEIGHTS, _FOUND_BIAS = np.array([1.28, 0.89, 0.0]), -3.08  # of detector, presence, confidence
 
@@ -21,7 +21,7 @@ _FOUND_WEIGHTS, _FOUND_BIAS = np.array([1.28, 0.89, 0.0]), -3.08  # of detector,
 def crop_around(camera: Camera, joints_px: np.ndarray, otherwise: Crop) -> Crop:
     """Aim at joints (21, 2) [px]; where they are no hand (not finite, tiny, far larger than the picture), keep `otherwise`."""
     left, top, right, bottom = box_of(joints_px)
-    sane = _SMALLEST_CROP_PX / 2 < max(right - left, bottom - top) < 3 * max(camera.size_px)
+    sane = SMALLEST_CROP_PX / 2 < max(right - left, bottom - top) < 3 * max(camera.size_px)
     return Crop.from_joints(camera, joints_px, otherwise.size) if sane else otherwise
 
 

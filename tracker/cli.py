@@ -45,21 +45,21 @@ def _track(args: argparse.Namespace) -> None:
     if args.video is not None and any(path.resolve() == args.video.resolve() for path in written):
         raise HandposeError(f"{args.video}: cannot be tracked and written at once")
     _check_viewer(args, written)
-    prepare_outputs("tracker", written)
     hand, hand_scale = load_hand(args.hand) if args.hand else (None, "default")
     camera, origin = _camera(args)
     tracker = HandTracker(camera, args.hands, hand=hand, **_seeing(args))
+    prepare_outputs("tracker", written)
     outputs = Outputs(args.output, args.overlay, _viewer(args, source), origin, hand_scale)
+    if not written and not args.demo and outputs.viewer is None:
+        print(
+            "tracker: nothing was asked for: --output FILE keeps the tracks, --viewer window shows them",
+            file=sys.stderr,
+        )
     summary = run_session(source, tracker, outputs, keep_rows=args.demo)
     if args.demo:
         from tracker.demonstration import report
 
         print(report(summary.rows))
-    if not args.output and not args.overlay and not args.demo and outputs.viewer is None:
-        print(
-            "tracker: nothing was asked for: --output FILE keeps the tracks, --viewer window shows them",
-            file=sys.stderr,
-        )
     _close(source, summary)
 
 
@@ -80,9 +80,9 @@ def _calibrate(args: argparse.Namespace) -> None:
         raise HandposeError(f"{args.output}: cannot be the camera and be written at once")
     source = open_source(args)
     _check_viewer(args, [])
-    prepare_outputs("tracker", [args.output])
     camera, _ = _camera(args)
     meter = FingerMeter(camera, **_seeing(args))
+    prepare_outputs("tracker", [args.output])
     enough = (lambda: meter.enough) if args.webcam is not None else None
     summary = run_session(source, meter, Outputs(viewer=_viewer(args, source)), enough=enough)
     _close(source, summary)

@@ -10,6 +10,7 @@ import numpy as np
 
 from handpose.data import photos
 from handpose.data.cutout import hand_alpha
+from handpose.data.files import named
 from handpose.data.grabcut import alpha_by_joints
 from tracker.detector_targets import Picture, SceneHand, scene_hand
 
@@ -21,12 +22,13 @@ class PhotoPictures:
     """A photo set: `whole` pictures, of those the `complete` ones, whose hands are all labelled, and hands that are `cut_out`."""
 
     def __init__(self, folder: Path, split: photos.Split):
+        folder = named(folder)
         self.whole: list[Picture] = []
+        self.complete: list[Picture] = []
         self._hands: list[_CutOut] = []  # where the ground is not known; where it is, whole pictures are cut out
         for photo in photos.read(folder, split).photos:
             if photo.hands:  # nothing found is not nothing there
                 self._add(photo, photo.read(), folder.name)
-        self.complete = [picture for picture in self.whole if len(picture.hands) > 1]
 
     def cut_out(self, rng: np.random.Generator) -> Picture | None:
         """Draw a hand without its ground; None where there is no telling them apart."""
@@ -38,14 +40,17 @@ class PhotoPictures:
         alpha = hand_alpha(image, set_name)
         labelled = [hand for hand in photo.hands if hand.valid.all()]
         size_px = (image.shape[1], image.shape[0])
-        hands = [scene_hand(hand.joints_px, size_px, _is_left(hand)) for hand in labelled]
+        hands = [scene_hand(hand.joints_px, size_px, is_left(hand)) for hand in labelled]
         if not hands or _doubled(hands):
             return
         opaque = np.full(image.shape[:2], 255, np.uint8)
-        doubtful = alpha is None and not photo.complete
-        known = _surely_no_hand(image, hands) if doubtful else opaque
+        whole_labels = len(labelled) == len(photo.hands)
+        complete = photo.complete and whole_labels
+        known = opaque if complete or (alpha is not None and whole_labels) else _surely_no_hand(image, hands)
         kept = opaque if alpha is None else alpha
         self.whole.append(Picture(np.dstack([image, kept]), hands, known, alpha is not None))
+        if complete:
+            self.complete.append(self.whole[-1])
         if alpha is None:
             self._hands += [_CutOut(self.whole[-1].image[..., :3], hand) for hand in labelled]
 
@@ -63,7 +68,7 @@ class _CutOut:
         if alpha is None:
             return None
         size_px = (image.shape[1], image.shape[0])
-        hand = scene_hand(joints_px, size_px, _is_left(self._hand))
+        hand = scene_hand(joints_px, size_px, is_left(self._hand))
         return Picture(np.dstack([image, alpha]), [hand], np.full(image.shape[:2], 255, np.uint8), True)
 
 
@@ -81,7 +86,8 @@ def _round(image: np.ndarray, joints_px: np.ndarray) -> tuple[np.ndarray, np.nda
     return np.ascontiguousarray(small), (joints_px - (left, top) + 0.5) * shrunk - 0.5
 
 
-def _is_left(hand: photos.LabelledHand) -> bool | None:
+def is_left(hand: photos.LabelledHand) -> bool | None:
+    """Say whether a hand is a left one; None where that is not told."""
     return None if hand.side is None else hand.side == "left"
 
 

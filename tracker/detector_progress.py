@@ -15,6 +15,7 @@ from handpose.rotation import plane_rotation
 from handpose.training.run_dir import RunDir
 from tracker.detector import THRESHOLD, Detection, decode_maps
 from tracker.detector_data import MADE, SceneConfig, SceneMaker
+from tracker.detector_pictures import is_left
 from tracker.detector_targets import STRIDE, SceneHand, scene_hand
 
 _SCENES = 12  # batches of made scenes
@@ -22,7 +23,7 @@ _SEED = 999_983
 
 
 class HeldOutScenes:
-    """Photographs of held-out people as they are, and scenes made from them: images (N, S, S, 3), a list of hands and known (N, G, G, 1) each."""
+    """Photographs of held-out people as they are, and scenes made from them: images (N, S, S, 3), a list of hands each, and where others may be (N, G, G)."""
 
     def __init__(self, config: SceneConfig):
         self.size = config.size
@@ -45,7 +46,7 @@ class HeldOutScenes:
             self.images.append(box.warp(image))
             self.hands.append(
                 [
-                    scene_hand(box.to_square(hand.joints_px), (self.size, self.size), hand.side == "left")
+                    scene_hand(box.to_square(hand.joints_px), (self.size, self.size), is_left(hand))
                     for hand in photo.hands
                 ]
             )
@@ -67,7 +68,7 @@ class HeldOutScenes:
                 self.doubt.append(batch["known"][i, ..., 0] == 0)
 
     def evaluate(self, model, folder: RunDir, step: int, log: Callable[[str], None]) -> float:
-        """Log recall, false alarms per picture, side and box errors, draw some; return recall minus false alarms per picture."""
+        """Log recall, false alarms per picture, side and box errors, draw some; return recall, half the share of right sides, less false alarms per picture."""
         if not self.images:
             return 0.0
         found = self._detect(model)
@@ -76,8 +77,9 @@ class HeldOutScenes:
             for hand in hands:
                 match = [d for d in detections if _matches(d, hand)]
                 recall.append(bool(match))
-                if match:
+                if match and hand.left is not None:
                     sides.append((match[0].left > 0.5) == hand.left)
+                if match:
                     sizes.append(abs(np.log(match[0].side_px / hand.side_px)))
                     turn = match[0].roll_rad - hand.roll_rad
                     rolls.append(abs(np.arctan2(np.sin(turn), np.cos(turn))))

@@ -8,10 +8,10 @@ import numpy as np
 from numba import njit
 
 from handpose.rotation import exp_so3, log_so3
+from tracker.aim import SMALLEST_CROP_PX
 
 _PX_CUTOFF_HZ = 2.5
 _PX_BETA_HZ = 10.0  # per crop side per second
-_SMALLEST_CROP_PX = 12.0
 
 
 class OneEuro:
@@ -62,7 +62,7 @@ class PixelFilter:
 
     def __call__(self, joints_px: np.ndarray, time_s: float) -> np.ndarray:
         """Filter the joints of `time_s` [s]."""
-        self._path.beta[:] = _PX_BETA_HZ / max(self.crop_side_px, _SMALLEST_CROP_PX)
+        self._path.beta[:] = _PX_BETA_HZ / max(self.crop_side_px, SMALLEST_CROP_PX)
         return self._path(joints_px, time_s)
 
 

@@ -13,8 +13,6 @@ from handpose.skeleton import N_JOINTS, Skeleton
 from tracker.detector import Detector
 from tracker.recognise import FindHands, Predictor
 
-RUNTIMES = ("auto", "openvino", "onnx", "keras")
-
 
 def load_predictor(path: str | Path | None = None, runtime: str = "auto", device: str = "auto") -> Predictor:
     """Load RegNet, by default the weights of the package. Raises HandposeError where they are missing, altered or another network's."""

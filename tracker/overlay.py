@@ -16,6 +16,7 @@ from tracker.sources import quiet_opencv
 
 _TEXT_COLOUR, _TEXT_SHADE = (255, 255, 255), (20, 20, 20)
 _LONGEST_STILL_S = 60.0  # nobody watches a longer gap between two frames
+_MOST_TICKS = 65_535  # a second of MPEG-4 video has no more; OpenCV wants thousandths of a frame where there are any
 
 
 def draw_hands(image: np.ndarray, hands: Sequence[TrackedHand]) -> np.ndarray:
@@ -43,12 +44,12 @@ class OverlayWriter:
     """Writes an .mp4 of `size_px` (w, h) frames, each where its time belongs. Raises HandposeError where it cannot be written."""
 
     def __init__(self, path: str | Path, fps: float, size_px: tuple[int, int]):
-        self._path, self._fps = Path(path), fps
+        self._path, self._fps = Path(path), round(fps, 3 if 1000 * fps <= _MOST_TICKS else 1)
         self._even = (size_px[0] // 2 * 2, size_px[1] // 2 * 2)  # codecs take even sides only
         self._count, self._length_s, self._last_s = 0, 0.0, 0.0
         self._shown: np.ndarray = np.zeros(0, np.uint8)
         with quiet_opencv():
-            self._writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, self._even)
+            self._writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, self._even)
         if not self._writer.isOpened():
             raise HandposeError(
                 f"{path}: the overlay video cannot be written here (OpenCV has no encoder for it, or the disk is full)"

@@ -18,6 +18,7 @@ from tracker.overlay import OverlayWriter
 from tracker.pipeline import HandTracker
 from tracker.rerun_viewer import RerunRecorder
 from tracker.sources import Frame, Source
+from tracker.stopping import ended_like_ctrl_c
 from tracker.track_file import Row, Writer, frame_row, header, open_writer
 from tracker.viewer import View, Viewer
 
@@ -57,13 +58,13 @@ def run_session(
     keep_rows: bool = False,
     enough: Callable[[], bool] | None = None,
 ) -> Summary:
-    """Track all frames of a source, or until `enough`; Ctrl-C or a closed viewer ends it with everything so far written.
+    """Track all frames of a source, or until `enough`; Ctrl-C, SIGTERM or a closed viewer ends it with everything so far written.
 
     Raises HandposeError where the source fails or a file cannot be written any further; what was written stays readable.
     """
     summary = Summary()
     try:
-        with ExitStack() as stack:
+        with ended_like_ctrl_c(), ExitStack() as stack:
             if outputs.viewer is not None:
                 stack.callback(outputs.viewer.close)
             writers, overlay, viewers = _open(outputs, source, _head(source, tracker, outputs), stack)
@@ -105,21 +106,22 @@ def _head(source: Source, tracker: HandTracker, outputs: Outputs) -> Row:
 def _open(
     outputs: Outputs, source: Source, head: Row, stack: ExitStack
 ) -> tuple[list[Writer], OverlayWriter | None, list[Viewer]]:
-    """Open the files; the stack closes each of them, whatever happens."""
+    """Open the files; the stack closes each of them, whatever happens. Tracks come last: where another fails, those of before are there."""
     viewers = [] if outputs.viewer is None else [outputs.viewer]
     writers, overlay = [], None
-    for path in outputs.tracks:
-        if path.suffix == RECORDING:
-            viewers.append(RerunRecorder(path, source.label))
-            stack.callback(viewers[-1].close)
-        else:
-            writers.append(open_writer(path, head))
-            stack.callback(writers[-1].close)
     if outputs.overlay is not None:
         if source.size_px is None or source.fps is None:
             raise HandposeError("--overlay makes a video of a video: it goes with --video, --webcam or --demo")
         overlay = OverlayWriter(outputs.overlay, source.fps, source.size_px)
         stack.callback(overlay.close)
+    for path in outputs.tracks:
+        if path.suffix == RECORDING:
+            viewers.append(RerunRecorder(path, source.label))
+            stack.callback(viewers[-1].close)
+    for path in outputs.tracks:
+        if path.suffix != RECORDING:
+            writers.append(open_writer(path, head))
+            stack.callback(writers[-1].close)
     return writers, overlay, viewers
 
 

@@ -66,10 +66,14 @@ class VideoSource:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        if not self.path.is_file():
-            raise HandposeError(f"{path}: no such video file")
-        if self.path.stat().st_size == 0:
-            raise HandposeError(f"{path}: the file is empty")
+        try:
+            if not self.path.is_file():
+                raise HandposeError(f"{path}: no such video file")
+            with self.path.open("rb") as file:
+                if not file.read(1):
+                    raise HandposeError(f"{path}: the file is empty")
+        except OSError as error:
+            raise HandposeError(f"{path}: cannot be read ({error.strerror})") from error
         with quiet_opencv():
             self._capture = cv2.VideoCapture(str(self.path))
             good, self._first = self._capture.read()
@@ -119,9 +123,12 @@ class ImageSource:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise HandposeError(f"{folder}: no such folder of pictures")
-        files = sorted(path for path in self.folder.iterdir() if path.is_file())
+        try:
+            if not self.folder.is_dir():
+                raise HandposeError(f"{folder}: no such folder of pictures")
+            files = sorted(path for path in self.folder.iterdir() if path.is_file())
+        except OSError as error:
+            raise HandposeError(f"{folder}: cannot be read ({error.strerror})") from error
         self._paths = [path for path in files if path.suffix.lower() in PICTURES]
         if not self._paths:
             raise HandposeError(f"{folder}: holds no pictures ({', '.join(PICTURES)})")

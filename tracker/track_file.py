@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,8 @@ FORMAT, VERSION = "hand-track", 1
 _SHAPES = {"joints_px": (21, 2), "joints_mm": (21, 3), "confidence": (21,), "sigma_mm": (21, 2),
            "wrist_translation_mm": (3,), "wrist_rotation_rad": (3,), "angles_rad": (20,)}  # fmt: skip
 _DECIMALS = {"joints_px": 2, "joints_mm": 2, "confidence": 3, "sigma_mm": 2, "wrist_translation_mm": 3}
+
+_NO_FRAMES = np.zeros(0, int), np.zeros(0), np.zeros(0, str)
 
 Row = dict[str, Any]
 
@@ -167,37 +170,46 @@ class _Csv:
 
 
 class _Npz(LateWriter):
-    """Arrays with one entry per hand and frame, and per frame its time and image; written at the end: a zip cannot grow row by row."""
+    """Arrays with one entry per hand and frame, and per frame its time and image; written at the end: a zip cannot grow row by row.
+
+    Until then a hand is one array, a twelfth of its row: an hour of two hands takes 0.3 GB.
+    """
 
     def __init__(self, path: Path, head: Row):
         super().__init__(path, head)
-        self._rows: list[Row] = []
+        self._frames: list[tuple[int, float, str]] = []
+        self._hands: list[
+            tuple[int, int, str, str, float, np.ndarray]
+        ] = []  # place of the frame, id, side, state, score, numbers
 
     def write(self, row: Row) -> None:
-        self._rows.append(row)
+        for hand in row["hands"]:
+            numbers = np.concatenate([np.ravel(hand[name]) for name in _SHAPES], dtype=np.float32, casting="same_kind")
+            start = len(self._frames), hand["id"], sys.intern(hand["side"]), sys.intern(hand["state"])
+            self._hands.append((*start, hand["score"], numbers))
+        time_s = math.nan if row["time_s"] is None else row["time_s"]
+        self._frames.append((row["frame"], time_s, row.get("image", "")))
 
     def content(self) -> bytes:
-        pairs = [(row, hand) for row in self._rows for hand in row["hands"]]
-        arrays: dict[str, Any] = {
-            name: np.array([hand[name] for _, hand in pairs], float).reshape(-1, *shape)
-            for name, shape in _SHAPES.items()
-        }
+        frame, time_s, image = (
+            (np.array(part) for part in zip(*self._frames, strict=True)) if self._frames else _NO_FRAMES
+        )
+        place, number, side, state, score = ([hand[i] for hand in self._hands] for i in range(5))
+        at = np.array(place, int)
         file = io.BytesIO()
         np.savez_compressed(
-            file, header=json.dumps(self._head), n_frames=len(self._rows),
-            frame_time_s=_times_s(self._rows), frame_image=_images(self._rows),
-            frame=np.array([row["frame"] for row, _ in pairs], int),
-            time_s=_times_s(row for row, _ in pairs), image=_images(row for row, _ in pairs),
-            id=np.array([hand["id"] for _, hand in pairs], int), side=np.array([hand["side"] for _, hand in pairs], str),
-            state=np.array([hand["state"] for _, hand in pairs], str),
-            score=np.array([hand["score"] for _, hand in pairs], float), **arrays,
+            file, header=json.dumps(self._head), n_frames=len(self._frames), frame_time_s=time_s, frame_image=image,
+            frame=frame[at], time_s=time_s[at], image=image[at], id=np.array(number, int), side=np.array(side, str),
+            state=np.array(state, str), score=np.array(score, float), **self._arrays(),
         )  # fmt: skip
         return file.getvalue()
 
-
-def _times_s(rows: Iterable[Row]) -> np.ndarray:
-    return np.array([math.nan if row["time_s"] is None else row["time_s"] for row in rows], float)
-
-
-def _images(rows: Iterable[Row]) -> np.ndarray:
-    return np.array([row.get("image", "") for row in rows], str)
+    def _arrays(self) -> dict[str, Any]:
+        """Give the numbers (N, ...) by name, rounded as in the rows that they came from."""
+        sizes = [math.prod(shape) for shape in _SHAPES.values()]
+        numbers = np.array([hand[5] for hand in self._hands], np.float32).reshape(-1, sum(sizes))
+        parts = np.split(numbers, np.cumsum(sizes)[:-1], axis=1)
+        return {
+            name: np.round(part.astype(float), _DECIMALS.get(name, 5)).reshape(-1, *shape)
+            for (name, shape), part in zip(_SHAPES.items(), parts, strict=True)
+        }

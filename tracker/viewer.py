@@ -1,4 +1,7 @@
-"""What is shown of a tracked frame, and the window that shows it. `m` mirrors the view, `q` or Esc closes it."""
+"""What is shown of a tracked frame, and the window that shows it: `m` mirrors the view, `q` or Esc closes it.
+
+A frame is shown until the next one comes, a picture of its own until a key is pressed.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
@@ -18,7 +21,7 @@ from tracker.hand import TrackedHand
 from tracker.overlay import draw_hands, write_text
 
 _TITLE = "tracker"
-_QUIT_KEYS = (ord("q"), 27)
+_QUIT_KEYS, _NO_KEY, _POLL_MS = (ord("q"), 27), 0xFF, 50
 _SMOOTHING = 0.9
 _PROBE = "import cv2; cv2.namedWindow('tracker'); cv2.destroyAllWindows()"
 _PROBE_S = 20.0  # a display over a dead network may never answer
@@ -65,14 +68,20 @@ class WindowViewer:
         if not self._open:
             return True
         self._measure(view.stage_ms)
-        drawn = draw_hands(view.image, view.hands)
-        drawn = np.ascontiguousarray(drawn[:, ::-1]) if self.mirror else drawn
+        still = view.time_s is None
+        self._draw(view)
+        while (key := _key_pressed(still)) == ord("m"):
+            self.mirror = not self.mirror
+            if not still:
+                break
+            self._draw(view)
+        return not (key in _QUIT_KEYS or _closed_by_mouse())
+
+    def _draw(self, view: View) -> None:
+        image, hands = (view.image[:, ::-1], _mirrored(view)) if self.mirror else (view.image, view.hands)
+        drawn = draw_hands(image, hands)
         write_text(drawn, self._status(), np.array([6.0, 0.0]))
         cv2.imshow(_TITLE, cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
-        key = cv2.waitKey(1) & 0xFF
-        if key == ord("m"):
-            self.mirror = not self.mirror
-        return not (key in _QUIT_KEYS or _closed_by_mouse())
 
     def close(self) -> None:
         """Close the window, if it was opened."""
@@ -100,6 +109,20 @@ def _can_open_windows() -> bool:
     except subprocess.TimeoutExpired:
         return False
     return tried.returncode == 0
+
+
+def _mirrored(view: View) -> list[TrackedHand]:
+    """Give the hands where a mirrored picture shows them: what is written beside them is to be read."""
+    last_column = view.image.shape[1] - 1
+    return [replace(hand, joints_px=hand.joints_px * (-1, 1) + (last_column, 0)) for hand in view.hands]
+
+
+def _key_pressed(still: bool) -> int:
+    """Give the key pressed, _NO_KEY for none; a `still` picture, after which no frame comes, waits for one, or for the mouse."""
+    key = cv2.waitKey(_POLL_MS if still else 1) & 0xFF
+    while still and key == _NO_KEY and not _closed_by_mouse():
+        key = cv2.waitKey(_POLL_MS) & 0xFF
+    return key
 
 
 def _closed_by_mouse() -> bool:

@@ -15,6 +15,7 @@ from tracker.sources import Frame, quiet_opencv
 _FAILURES = 20  # so many reads in a row that give nothing, and the webcam is gone
 _PAUSE_S = 0.02
 _SILENT_S = 3.0  # nor does it come back after so long without a frame
+_LEAVE_S = 2.0
 _LOOK_FOR = 4  # webcams 0 to 3 are named where the one asked for is missing
 
 
@@ -48,8 +49,9 @@ class WebcamSource:
 
     def __exit__(self, *details) -> None:
         self._closing = True
-        self._thread.join(timeout=2)
-        self._capture.release()
+        self._thread.join(timeout=_LEAVE_S)
+        if not self._thread.is_alive():  # a driver that is still waiting for a frame must not lose its device
+            self._capture.release()
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0

@@ -93,7 +93,6 @@ def solution_at(
 
 
 def _arrays(skeleton: Skeleton, problem: Problem) -> tuple[np.ndarray, ...]:
-    # The limits are given, too: compiled code that is kept does not notice when a table of another file changes.
     given = (
         skeleton.offsets_mm, skeleton.axes, problem.pinhole, problem.observed_px, problem.weight_2d, problem.relative_mm,
         problem.weight_3d, problem.expected, problem.weight_temporal, ANGLE_LIMITS_RAD,

@@ -1,0 +1,61 @@
+"""Where Numba keeps what it compiled: it looks at a function's own file alone, and not at what that calls in other files.
+
+So the cache lies in a folder of the user's, one for each copy of the package, and is emptied whenever a compiled file has changed. Where
+no such folder can be written, the temporary one serves: without any, Numba ends the import.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parent.parent
+COMPILED = (  # with those whose constants they may hold
+    "handpose/camera.py", "handpose/crop.py", "handpose/heatmap.py", "handpose/kinematics.py", "handpose/lens.py", "handpose/runtime.py",
+    "handpose/shrink.py", "handpose/skeleton.py", "handpose/fit/energy.py", "handpose/fit/initialise.py", "handpose/fit/observe.py",
+    "handpose/fit/solver.py", "handpose/synthesis/mesh.py", "handpose/synthesis/rasterise.py",
+    "handpose/synthesis/settle.py", "handpose/synthesis/shading.py", "regnet/predictor.py", "tracker/aim.py", "tracker/filters.py",
+)  # fmt: skip
+_STATE = "sources.txt"
+
+
+def use_own_cache() -> None:
+    """Tell Numba its folder, and processes that this one starts; one that the user names in NUMBA_CACHE_DIR stays."""
+    if "NUMBA_CACHE_DIR" in os.environ:
+        return
+    copy = hashlib.sha256(str(_ROOT).encode()).hexdigest()[:16]
+    for base in _places():
+        with suppress(OSError, RuntimeError):
+            folder = base / "ganerated-hands" / copy
+            folder.mkdir(parents=True, exist_ok=True)
+            _empty_where_stale(folder)
+            os.environ["NUMBA_CACHE_DIR"] = str(folder)
+            if "numba" in sys.modules:  # which read the variable when it was imported
+                sys.modules["numba"].config.CACHE_DIR = str(folder)
+            return
+
+
+def _places() -> Iterator[Path]:
+    named = os.environ.get("XDG_CACHE_HOME")
+    yield Path(named) if named else Path("~/.cache").expanduser()
+    yield Path(tempfile.gettempdir())
+
+
+def _empty_where_stale(folder: Path) -> None:
+    """Remove what was compiled of other sources; folders stay, for another process may be about to write there."""
+    state, now = folder / _STATE, _sources()
+    if state.is_file() and state.read_text() == now:
+        return
+    for file in folder.glob("*/*.nb[ic]"):
+        file.unlink(missing_ok=True)
+    state.write_text(now)
+
+
+def _sources() -> str:
+    stats = ((name, (_ROOT / name).stat()) for name in COMPILED)
+    return "".join(f"{name} {stat.st_size} {stat.st_mtime_ns}\n" for name, stat in stats)
