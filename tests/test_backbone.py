@@ -6,6 +6,7 @@ import pytest
 
 from handpose.errors import HandposeError
 from regnet.backbone import fill_backbone
+from regnet.cli import main
 from regnet.paper import build_paper
 
 # From where to where in both networks: stages that share their blocks (ResNet50 has more in conv3 and conv4).
@@ -74,3 +75,17 @@ def test_what_cannot_be_had_is_told_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(keras.applications, "ResNet50", unreachable)
     with pytest.raises(HandposeError, match=r"^the ImageNet weights of ResNet50 cannot be fetched \(URL fetch .*FILE$"):
         fill_backbone(model, "imagenet")
+
+
+def test_a_backbone_for_another_network_or_beside_other_weights_is_refused(tmp_path, capsys):
+    weights, run = tmp_path / "old.weights.h5", tmp_path / "run"
+    weights.touch()
+    cases = {
+        "--backbone is the paper's network's: give --network paper with it": [],
+        "--backbone and --init both tell what to begin with: give one": ["--network", "paper", "--init", str(weights)],
+    }
+    for reason, options in cases.items():
+        assert main(["train", "--i", "render", "--backbone", "imagenet", "--o", str(run), *options]) == 1
+        told = capsys.readouterr().err
+        assert told.startswith(f"regnet: {reason}") and told.count("\n") == 1
+    assert not run.exists()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -11,7 +12,7 @@ import pytest
 from test_dataset_crops import write_synth_hands
 from test_render_cli import digests
 from test_render_cli import run as render
-from tests_data import made_a_pipe, wait_for
+from tests_data import made_a_pipe, wait_for, write_photo_set
 
 from geocongan import translate
 from geocongan.cli import main as geocongan
@@ -124,6 +125,18 @@ def test_shards_prepared_on_a_cluster_are_whole_whoever_is_killed(address, tmp_p
     shards = Shards(out)
     assert sorted(shards.origin(i) for i in range(len(shards))) == [(0, i) for i in range(4)]
     assert {path.suffix for path in out.iterdir() if path.name != MANIFEST} == {".arrayrecord"}
+
+
+def test_the_command_prepares_shards_on_a_cluster_that_it_starts_here(tmp_path):
+    """As a process of its own: what Ray's workers import under the script's name must be found by them, too."""
+    photos, out = write_photo_set(tmp_path / "photos", 5), tmp_path / "o"
+    command = [sys.executable, prepare.__file__, "--i", str(photos), "--o", str(out), "--per-shard", "2"]
+    command += ["--address", "local", "--workers", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert f"{out}: 5 hands in 3 shards" in done.stdout
+    shards = Shards(out)
+    assert sorted(shards.origin(i) for i in range(len(shards))) == [(0, i) for i in range(5)]
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").is_file(), reason="tells the workers by /proc")

@@ -217,6 +217,28 @@ def test_videos_go_to_the_tracker_with_the_weights(tmp_path, monkeypatch, capsys
     assert "exit code 1" in capsys.readouterr().err
 
 
+def test_a_real_video_is_tracked_and_drawn(shared_data, tmp_path):
+    whole = cv2.VideoCapture(str(shared_data / "video" / "counting.mp4"))
+    clip, output = tmp_path / "clip.mp4", tmp_path / "t.jsonl"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"mp4v"), 30, (272, 480))
+    for _ in range(10):
+        writer.write(cv2.resize(whole.read()[1], (272, 480)))
+    writer.release()
+    assert main(["test", "--v", str(clip), "--output", str(output)]) == 0
+    _, *rows = map(json.loads, output.read_text().splitlines())
+    assert [row["frame"] for row in rows] == list(range(10)) and any(row["hands"] for row in rows)
+    drawn, plain = (list(frames(video)) for video in (output.with_suffix(".mp4"), clip))
+    assert len(drawn) == len(plain) == 10
+    changed = [np.abs(a.astype(int) - b).max(-1) > 60 for a, b in zip(drawn, plain, strict=True)]
+    assert all(change.sum() > 500 for change, row in zip(changed, rows, strict=True) if row["hands"])
+
+
+def frames(video):
+    capture = cv2.VideoCapture(str(video))
+    while (read := capture.read())[0]:
+        yield read[1]
+
+
 def test_pictures_without_labels_get_tracks_and_overlays(photo_set, tmp_path, monkeypatch):
     output = tmp_path / "t.jsonl"
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from handpose.errors import HandposeError
+from handpose.training.checkpoint import MovingAverage
 from handpose.training.freeze import freeze
 from handpose.training.loop import BAD_BATCH_NAME, Task, run_loop
 from handpose.training.options import RunConfig, add_run_arguments, open_run, run_fields
 from handpose.training.run_dir import RunDir
-from handpose.training.supervised import Supervised, _schedule
+from handpose.training.supervised import CLIP_NORM, WARM_UP_STEPS, Supervised, _schedule
 
 CONFIG = {"sources": ("x",), "mix": (1.0,), "batch_size": 4, "evaluate_every": 2, "save_every": 2}
 
@@ -238,3 +239,44 @@ def test_the_rate_rises_slowly_and_falls_to_nothing_however_short_the_run(steps)
     top = rates.argmax()
     assert rates[0] < 0.05 and rates.max() > 0.95 and rates[-1] < 0.01
     assert top <= max(0.1 * steps, 1) and (np.diff(rates[: top + 1]) > 0).all() and (np.diff(rates[top:]) < 0).all()
+
+
+def weights_after(*lengths):
+    """Give the weights after steps along one direction whose gradients, before they are clipped, have these lengths."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    learner = Supervised(
+        model,
+        lambda found, targets: {"loss": keras.ops.sum(found * targets["length"])},
+        RunConfig(**CONFIG, learning_rate=0.1),
+    )
+    for number, length in enumerate(lengths, WARM_UP_STEPS):
+        learner.step(number, {"image": np.full((1, 4), 0.5, np.float32), "length": np.float32([[length]])}, 0.0)
+    return model.get_weights()[0]
+
+
+def test_a_batch_of_enormous_loss_counts_no_more_than_one_of_the_clipped_norm():
+    """The step after it tells: the optimiser's moments remember how long its gradient was."""
+    clipped = weights_after(CLIP_NORM, -1)
+    np.testing.assert_allclose(weights_after(1e6, -1), clipped, rtol=1e-5)
+    assert (np.abs(weights_after(CLIP_NORM / 2, -1) - clipped) > 0.01).all(), "shorter ones count less"
+
+
+@pytest.mark.parametrize("momentum", [0.6, 0.998])
+def test_the_moving_average_is_the_sum_of_all_weights_by_their_shares(momentum):
+    """Against the sum written out: every step's weights up to 500, every fifth's from there on, each faded by what came after."""
+    values = np.random.default_rng(0).normal(size=(531, 3, 1))
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, use_bias=False)])
+    model.set_weights([values[0]])
+    average = MovingAverage(model, momentum)
+    taken = np.array([*range(1, 501), *range(505, 531, 5)])
+    faded = np.minimum(momentum, (1 + taken) / (10 + taken)) ** np.where(taken > 500, 5, 1)
+    for step in range(1, 531):
+        model.set_weights([values[step]])
+        average.update(step)
+        if step in (1, 7, 500, 504, 530):
+            fading, steps = faded[taken <= step], [0, *taken[taken <= step]]
+            shares = np.r_[1, 1 - fading] * np.r_[np.cumprod(fading[::-1])[::-1], 1]
+            np.testing.assert_allclose(average.values[0], np.tensordot(shares, values[steps], 1), rtol=1e-4, atol=1e-6)
+    with average.in_place():
+        np.testing.assert_equal(model.get_weights(), average.values)
+    np.testing.assert_allclose(model.get_weights()[0], values[530], rtol=1e-6)
