@@ -85,7 +85,7 @@ def restore(folder: Path, assign: Callable[[dict[str, list[np.ndarray]]], None])
 
 def values_of(variables) -> list[np.ndarray]:
     """Give the values of Keras variables."""
-    return [keras.ops.convert_to_numpy(variable.value) for variable in variables]
+    return [variable.numpy() for variable in variables]  # one that lies on several devices is no array by itself
 
 
 def assign_to(variables, values: list[np.ndarray]) -> None:
