@@ -10,6 +10,8 @@ from PIL import Image, ImageOps
 
 from handpose.errors import HandposeError
 
+_JPEG_QUALITY = 95
+
 
 def read_image(path: Path) -> np.ndarray:
     """Read a picture, (H, W, 3) RGB uint8: grey, palette, RGBA and 16-bit ones are converted.
@@ -35,6 +37,6 @@ def read_image(path: Path) -> np.ndarray:
 def write_image(path: Path, image: np.ndarray) -> None:
     """Write a picture (H, W, 3) RGB uint8, its kind by the extension. Raises HandposeError where that cannot be done."""
     try:
-        Image.fromarray(image).save(path)
+        Image.fromarray(image).save(path, quality=_JPEG_QUALITY)  # other kinds pass it over
     except (OSError, ValueError) as error:
         raise HandposeError(f"{path}: cannot be written ({error})") from error
