@@ -19,6 +19,7 @@ from handpose.training.rounding import LARGE, as_bytes, rounded
 OPSET = 17
 _SAME = 1e-5  # the converter's own rounding, in parts of the largest weight
 _TINY = 1e-12
+_PACKED: dict[str, Any] = {"dtype": "f2", "compression": "gzip", "compression_opts": 9, "shuffle": True}
 
 
 def write_onnx(
@@ -115,7 +116,7 @@ def save_half(model, path: Path) -> None:
             for name in names:
                 values = np.asarray(wide[name][()])
                 large = values.dtype == np.float32 and values.size >= LARGE
-                packed: dict[str, Any] = {"dtype": "f2", "compression": "gzip", "shuffle": True} if large else {}
+                packed = {**_PACKED, "chunks": values.shape} if large else {}  # small chunks pack a ninth worse
                 narrow.create_dataset(name, data=values, **packed)
             narrow.attrs.update(wide.attrs)
     os.replace(draft, path)
