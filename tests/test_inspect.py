@@ -135,7 +135,7 @@ def test_what_is_read_can_be_told(here, capsys):
 def test_two_hands_of_a_picture_are_one_picture(here, capsys):
     test_interhand.released(here)
     said, _ = inspected(here, capsys)
-    assert "images/train: 1 of 1,361,000" in said
+    assert "images/train: 1 of about 1,361,000" in said
 
 
 def test_all_files_that_are_missing_are_listed(here, capsys):
