@@ -12,7 +12,6 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 # Beyond a minute each on two cores.
 _LONG = {
-    "test_distribute.py",
     "test_export.py",
     "test_geocongan_devices.py",
     "test_geocongan_resume.py",
