@@ -131,6 +131,7 @@ def test_control_c_and_its_like_keep_what_was_written(world, video, tmp_path, ca
         pytest.skip(f"no {name} here")
     if name != "SIGINT":  # Ray, where a test has started it, hears of SIGTERM for good
         signal.signal(getattr(signal, name), signal.SIG_DFL)
+    before = signal.getsignal(signal.SIGTERM)
 
     whole = pipeline.HandTracker.__call__
 
@@ -147,7 +148,7 @@ def test_control_c_and_its_like_keep_what_was_written(world, video, tmp_path, ca
         assert len(data["frame"]) == len(read_tracks(outputs[0])[1])
     assert cv2.VideoCapture(str(tmp_path / "o.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) >= 7
     assert "stopped" in capsys.readouterr().err
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "as it was before"
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_mirrored_feed_is_written_turned_back(world, video, tmp_path):
