@@ -46,16 +46,6 @@ def check_space(path: Path) -> None:
         raise HandposeError(f"{path}: the disk is nearly full; what was written is kept")
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file beside the old one and rename it; where its folder takes no other file, it is written over."""
-    try:
-        atomic_write(path, content)
-    except OSError as error:
-        if error.errno not in _NO_DRAFT:
-            raise
-        path.write_bytes(content)
-
-
 def write_json(path: Path, content: dict, indent: int | None = None) -> None:
     """Write figures for programs as `write_whole` does; what is not a number is null, as JSON has it."""
     write_whole(path, (json.dumps(_without_nan(content), indent=indent) + "\n").encode())
@@ -78,3 +68,13 @@ def write_whole(path: Path, content: bytes) -> None:
             _replace(path.resolve(), content)
     except OSError as error:
         raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file beside the old one and rename it; where its folder takes no other file, it is written over."""
+    try:
+        atomic_write(path, content)
+    except OSError as error:
+        if error.errno not in _NO_DRAFT:
+            raise
+        path.write_bytes(content)

@@ -17,10 +17,7 @@ def aligned(joints, wanted, weight):
     joints = joints - ops.sum(joints * share, axis=1, keepdims=True)
     wanted = wanted - ops.sum(wanted * share, axis=1, keepdims=True)
     fixed = ops.stop_gradient(joints)
-    together = ops.reshape(
-        ops.matmul(ops.transpose(fixed * share, (0, 2, 1)), wanted), (-1, 3, 3)
-    )  # as several devices forget
-    left, stretch, right = ops.svd(together, full_matrices=False)
+    left, stretch, right = ops.svd(ops.matmul(ops.transpose(fixed * share, (0, 2, 1)), wanted), full_matrices=False)
     mirror = ops.where(ops.linalg.det(ops.matmul(left, right)) < 0, -1.0, 1.0)
     signs = ops.stack([ops.ones_like(mirror), ops.ones_like(mirror), mirror], axis=-1)
     turn = ops.stop_gradient(ops.matmul(left * signs[:, None], right))

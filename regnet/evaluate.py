@@ -139,10 +139,12 @@ def _opened(args: argparse.Namespace) -> tuple[Opened, str | None, Protocol]:
     """
     folder = Path(args.i)
     protocol = PROTOCOLS.get(name_of(reader_of(folder)), GENERAL)
-    split, read = args.split or protocol.split, (*protocol.read, *args.read)
-    opened = _tested_side(folder, split, read) if split and not args.split else None
+    read = (*protocol.read, *args.read)
+    split, opened = protocol.split, None
+    if split and args.split is None:
+        opened = _tested_side(folder, split, read)
     if opened is None:
-        split = None if split == ALL or not args.split else split
+        split = None if args.split == ALL else args.split
         opened = open_split(folder, split, read)
     return opened, split, protocol.on(getattr(opened.samples, "palm", None))
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from handpose.data import photos
 from handpose.data.cutout import hand_alpha
-from handpose.data.files import named
 from handpose.data.grabcut import alpha_by_joints
 from tracker.detector_targets import Picture, SceneHand, scene_hand
 
@@ -22,13 +21,13 @@ class PhotoPictures:
     """A photo set: `whole` pictures, of those the `complete` ones, whose hands are all labelled, and hands that are `cut_out`."""
 
     def __init__(self, folder: Path, split: photos.Split):
-        folder = named(folder)
         self.whole: list[Picture] = []
         self.complete: list[Picture] = []
         self._hands: list[_CutOut] = []  # where the ground is not known; where it is, whole pictures are cut out
-        for photo in photos.read(folder, split).photos:
+        labelled = photos.read(folder, split)
+        for photo in labelled.photos:
             if photo.hands:  # nothing found is not nothing there
-                self._add(photo, photo.read(), folder.name)
+                self._add(photo, photo.read(), labelled.name)
 
     def cut_out(self, rng: np.random.Generator) -> Picture | None:
         """Draw a hand without its ground; None where there is no telling them apart."""
@@ -44,12 +43,11 @@ class PhotoPictures:
         if not hands or _doubled(hands):
             return
         opaque = np.full(image.shape[:2], 255, np.uint8)
-        whole_labels = len(labelled) == len(photo.hands)
-        complete = photo.complete and whole_labels
-        known = opaque if complete or (alpha is not None and whole_labels) else _surely_no_hand(image, hands)
+        all_aimed_at = len(labelled) == len(photo.hands)
+        known = opaque if all_aimed_at and (photo.complete or alpha is not None) else _surely_no_hand(image, hands)
         kept = opaque if alpha is None else alpha
         self.whole.append(Picture(np.dstack([image, kept]), hands, known, alpha is not None))
-        if complete:
+        if all_aimed_at and photo.complete:
             self.complete.append(self.whole[-1])
         if alpha is None:
             self._hands += [_CutOut(self.whole[-1].image[..., :3], hand) for hand in labelled]

@@ -23,7 +23,10 @@ _SEED = 999_983
 
 
 class HeldOutScenes:
-    """Photographs of held-out people as they are, and scenes made from them: images (N, S, S, 3), a list of hands each, and where others may be (N, G, G)."""
+    """Photographs of held-out people as they are, and scenes made from them.
+
+    images (N, S, S, 3); of each its `hands`, and where others may be without a label, `doubt` (G, G) bool.
+    """
 
     def __init__(self, config: SceneConfig):
         self.size = config.size
@@ -68,7 +71,10 @@ class HeldOutScenes:
                 self.doubt.append(batch["known"][i, ..., 0] == 0)
 
     def evaluate(self, model, folder: RunDir, step: int, log: Callable[[str], None]) -> float:
-        """Log recall, false alarms per picture, side and box errors, draw some; return recall, half the share of right sides, less false alarms per picture."""
+        """Log recall, false alarms per picture, side and box errors, and draw some.
+
+        Returns recall and half the share of right sides, less the false alarms per picture.
+        """
         if not self.images:
             return 0.0
         found = self._detect(model)
@@ -77,9 +83,9 @@ class HeldOutScenes:
             for hand in hands:
                 match = [d for d in detections if _matches(d, hand)]
                 recall.append(bool(match))
-                if match and hand.left is not None:
-                    sides.append((match[0].left > 0.5) == hand.left)
                 if match:
+                    if hand.left is not None:
+                        sides.append((match[0].left > 0.5) == hand.left)
                     sizes.append(abs(np.log(match[0].side_px / hand.side_px)))
                     turn = match[0].roll_rad - hand.roll_rad
                     rolls.append(abs(np.arctan2(np.sin(turn), np.cos(turn))))

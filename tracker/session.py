@@ -114,12 +114,11 @@ def _open(
             raise HandposeError("--overlay makes a video of a video: it goes with --video, --webcam or --demo")
         overlay = OverlayWriter(outputs.overlay, source.fps, source.size_px)
         stack.callback(overlay.close)
-    for path in outputs.tracks:
+    for path in sorted(outputs.tracks, key=lambda path: path.suffix != RECORDING):
         if path.suffix == RECORDING:
             viewers.append(RerunRecorder(path, source.label))
             stack.callback(viewers[-1].close)
-    for path in outputs.tracks:
-        if path.suffix != RECORDING:
+        else:
             writers.append(open_writer(path, head))
             stack.callback(writers[-1].close)
     return writers, overlay, viewers

@@ -27,8 +27,6 @@ _SHAPES = {"joints_px": (21, 2), "joints_mm": (21, 3), "confidence": (21,), "sig
            "wrist_translation_mm": (3,), "wrist_rotation_rad": (3,), "angles_rad": (20,)}  # fmt: skip
 _DECIMALS = {"joints_px": 2, "joints_mm": 2, "confidence": 3, "sigma_mm": 2, "wrist_translation_mm": 3}
 
-_NO_FRAMES = np.zeros(0, int), np.zeros(0), np.zeros(0, str)
-
 Row = dict[str, Any]
 
 
@@ -178,9 +176,8 @@ class _Npz(LateWriter):
     def __init__(self, path: Path, head: Row):
         super().__init__(path, head)
         self._frames: list[tuple[int, float, str]] = []
-        self._hands: list[
-            tuple[int, int, str, str, float, np.ndarray]
-        ] = []  # place of the frame, id, side, state, score, numbers
+        # Of each hand the place of its frame, id, side, state, score, and all its numbers.
+        self._hands: list[tuple[int, int, str, str, float, np.ndarray]] = []
 
     def write(self, row: Row) -> None:
         for hand in row["hands"]:
@@ -191,25 +188,29 @@ class _Npz(LateWriter):
         self._frames.append((row["frame"], time_s, row.get("image", "")))
 
     def content(self) -> bytes:
-        frame, time_s, image = (
-            (np.array(part) for part in zip(*self._frames, strict=True)) if self._frames else _NO_FRAMES
-        )
-        place, number, side, state, score = ([hand[i] for hand in self._hands] for i in range(5))
+        frames, times_s, images = _columns(self._frames, 3)
+        frame, time_s, image = np.array(frames, int), np.array(times_s, float), np.array(images, str)
+        place, number, side, state, score, numbers = _columns(self._hands, 6)
         at = np.array(place, int)
         file = io.BytesIO()
         np.savez_compressed(
             file, header=json.dumps(self._head), n_frames=len(self._frames), frame_time_s=time_s, frame_image=image,
             frame=frame[at], time_s=time_s[at], image=image[at], id=np.array(number, int), side=np.array(side, str),
-            state=np.array(state, str), score=np.array(score, float), **self._arrays(),
+            state=np.array(state, str), score=np.array(score, float), **_by_name(numbers),
         )  # fmt: skip
         return file.getvalue()
 
-    def _arrays(self) -> dict[str, Any]:
-        """Give the numbers (N, ...) by name, rounded as in the rows that they came from."""
-        sizes = [math.prod(shape) for shape in _SHAPES.values()]
-        numbers = np.array([hand[5] for hand in self._hands], np.float32).reshape(-1, sum(sizes))
-        parts = np.split(numbers, np.cumsum(sizes)[:-1], axis=1)
-        return {
-            name: np.round(part.astype(float), _DECIMALS.get(name, 5)).reshape(-1, *shape)
-            for (name, shape), part in zip(_SHAPES.items(), parts, strict=True)
-        }
+
+def _columns(rows: list[tuple], width: int) -> tuple[tuple, ...]:
+    """Turn rows of `width` values into columns, also where there is no row."""
+    return tuple(zip(*rows, strict=True)) or ((),) * width
+
+
+def _by_name(numbers: tuple[np.ndarray, ...]) -> dict[str, Any]:
+    """Split the numbers of N hands into arrays (N, ...) by name, rounded as in the rows that they came from."""
+    sizes = [math.prod(shape) for shape in _SHAPES.values()]
+    parts = np.split(np.array(numbers, float).reshape(-1, sum(sizes)), np.cumsum(sizes)[:-1], axis=1)
+    return {
+        name: np.round(part, _DECIMALS.get(name, 5)).reshape(-1, *shape)
+        for (name, shape), part in zip(_SHAPES.items(), parts, strict=True)
+    }

@@ -68,6 +68,10 @@ def _mirrored_step(model, loss_function, optimizer) -> TrainStep:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
 
+    def gathered(output):
+        whole = tf.distribute.get_replica_context().all_gather(output, axis=0)
+        return tf.ensure_shape(whole, [None, *output.shape[1:]])  # gathering forgets all of it
+
     def on_each(inputs, targets):
         context = tf.distribute.get_replica_context()
         devices = context.num_replicas_in_sync
@@ -75,7 +79,7 @@ def _mirrored_step(model, loss_function, optimizer) -> TrainStep:
         first = context.replica_id_in_sync_group * part
         with tf.GradientTape() as tape:
             outputs = model(inputs[first : first + part], training=True)
-            outputs = tf.nest.map_structure(lambda output: context.all_gather(output, axis=0), outputs)
+            outputs = tf.nest.map_structure(gathered, outputs)
             losses = loss_function(outputs, targets)
             scaled = optimizer.scale_loss(losses["loss"]) / devices
         gradients = context.all_reduce("SUM", tape.gradient(scaled, model.trainable_variables))
