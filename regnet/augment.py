@@ -10,6 +10,7 @@ import numpy as np
 from handpose.rotation import plane_rotation
 
 _WELL_AIMED_SHARE, _WELL_AIMED = 0.6, 0.3
+_BADLY_AIMED_SHARE, _BADLY_AIMED = 0.05, 2.0
 SQUEEZE = 0.58  # pictures of 16:9 are often stored as squares: a log ratio of so much either way
 
 
@@ -30,8 +31,13 @@ class Placement:
 
 
 def random_spread(rng: np.random.Generator) -> float:
-    """Draw by how much of the usual a crop misses: most are aimed by joints seen before (`regnet.second_look`), the others by a guess."""
-    return _WELL_AIMED if rng.random() < _WELL_AIMED_SHARE else 1.0
+    """Draw by how much of the usual a crop misses: most are aimed by joints seen before (`regnet.second_look`), the others by a guess,
+    and a few by a detector that has never seen such a hand.
+    """
+    chance = rng.random()
+    if chance < _WELL_AIMED_SHARE:
+        return _WELL_AIMED
+    return 1.0 if chance < 1 - _BADLY_AIMED_SHARE else _BADLY_AIMED
 
 
 def random_placement(

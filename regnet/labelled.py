@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
+from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
+from handpose import data
 from handpose.camera import Camera
 from handpose.crop import MARGIN, Crop
-from handpose.data import READERS, Dataset
+from handpose.data import Dataset
 from handpose.data.files import named
 from handpose.data.options import name_of, read_arguments, splits_of
 from handpose.data.photos import Split
@@ -25,6 +25,7 @@ from handpose.synthesis import LIBHAND, RENDER
 GANERATE = "ganerate"
 MADE = (RENDER, LIBHAND, GANERATE)  # the sources that are no folders; the last one's hands are translated
 
+_SHARDS = ("regnet.shards",)  # read as datasets are
 _EXACT_UNSEEN = (
     "rhd",
 )  # readers whose joints that are not valid are merely unseen, and labelled as exactly as the others
@@ -69,25 +70,13 @@ class Opened:
     samples: Dataset
 
 
-def find_reader(folder: Path) -> ModuleType | None:
-    """Find the reader that recognises a folder."""
-    folder = named(folder)
-    readers = map(import_module, (*(f"handpose.data.{name}" for name in READERS), "regnet.shards"))
-    return next((reader for reader in readers if folder.is_dir() and reader.recognises(folder)), None)
+find_reader = partial(data.find_reader, further=_SHARDS)
+reader_of = partial(data.reader_of, further=_SHARDS)
 
 
 def is_labelled(folder: Path) -> bool:
     """Say whether a folder is a dataset with labels."""
     return find_reader(folder) is not None
-
-
-def reader_of(folder: Path) -> ModuleType:
-    """Find the reader that recognises a folder. Raises HandposeError where there is none."""
-    reader = find_reader(folder)
-    if reader is None:
-        known = f"{', '.join(READERS)}; a photo set has images/ and pseudo_labels.json or annotations.json, your own labels.jsonl"
-        raise HandposeError(f"{folder}: no dataset of a known layout ({known}); datasets/README.md draws them")
-    return reader
 
 
 def open_split(folder: Path, split: str | None = None, read: Sequence[str] = ()) -> Opened:

@@ -8,7 +8,7 @@ import pytest
 
 from handpose.heatmap import px_from_cells
 from handpose.synthesis.backgrounds import Backgrounds
-from regnet.augment import cut_out, random_look, random_placement
+from regnet.augment import cut_out, random_look, random_placement, random_spread
 from regnet.photo_crops import WINDOW, PhotoCrops
 
 
@@ -79,6 +79,13 @@ def test_with_less_spread_a_placement_misses_by_so_much_less(seed):
     assert tight.roll_rad == pytest.approx(0.3 * wide.roll_rad)
     zooms = [np.log(np.linalg.det(placement.matrix[:, :2])) for placement in (wide, tight)]
     assert zooms[1] == pytest.approx(0.3 * zooms[0])
+
+
+def test_most_crops_are_aimed_well_and_a_few_badly():
+    rng = np.random.default_rng(0)
+    spreads, counts = np.unique([random_spread(rng) for _ in range(2000)], return_counts=True)
+    assert spreads.tolist() == [0.3, 1.0, 2.0]
+    np.testing.assert_allclose(counts / 2000, [0.6, 0.35, 0.05], atol=0.03)
 
 
 def test_looks_change_pictures_but_not_their_form():

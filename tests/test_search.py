@@ -1,6 +1,7 @@
 """Where the detector looks, what counts as found, and the vote on the side."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,13 +13,13 @@ from tracker import aim
 from tracker.aim import found_score, hand_score
 from tracker.detector import Detection, without_doubles
 from tracker.recognise import recognise
-from tracker.search import look_everywhere, look_in_part, n_parts
+from tracker.search import fine_parts_of, look_everywhere, look_in_part, parts_of
 from tracker.side import SideVote
 
 
-def bright_spots(image):
+def bright_spots(image, largest_px=400):
     """A detector of single bright pixels, which sees them only where the picture is small: one in 400 px and no more."""
-    if max(image.shape[:2]) > 400:
+    if max(image.shape[:2]) > largest_px:
         return []
     rows, columns = np.nonzero(image[..., 0] > 200)
     return [Detection(np.array([x, y], float), 30.0, 0.0, 0.5, 0.9) for x, y in zip(columns, rows, strict=True)]
@@ -49,14 +50,22 @@ def test_what_is_seen_in_the_mirror_too_counts_twice():
     assert doubtful.score == pytest.approx(0.4) and doubtful.roll_rad == pytest.approx(0.3)
 
 
-def test_the_parts_cover_the_frame_and_small_frames_have_none():
-    image = np.full((300, 500, 3), 255, np.uint8)
-    seen = np.zeros((300, 500), bool)
-    for number in range(n_parts(image)):
-        for one in look_in_part(image, bright_spots, number):
-            seen[int(one.centre_px[1]), int(one.centre_px[0])] = True
+@pytest.mark.parametrize("parts", [parts_of, fine_parts_of])
+def test_the_parts_cover_the_frame_and_small_frames_have_none(parts):
+    image = np.zeros((701, 1103, 3), np.uint8)
+    seen = np.zeros(image.shape[:2], bool)
+    for part in parts(image):
+        assert not seen[part].all(), "no part is in vain"
+        seen[part] = True
     assert seen.all()
-    assert n_parts(np.zeros((192, 192, 3), np.uint8)) == 0
+    assert parts(np.zeros((192, 192, 3), np.uint8)) == []
+
+
+def test_a_hand_of_a_thirtieth_of_a_large_picture_is_found_in_its_fine_parts():
+    image = np.zeros((720, 1280, 3), np.uint8)
+    image[600, 640] = 255
+    (found,) = look_everywhere(image, partial(bright_spots, largest_px=470))
+    np.testing.assert_array_equal(found.centre_px, (640, 600))
 
 
 @pytest.mark.parametrize("shape", [(1, 300, 3), (300, 1, 3)])
@@ -75,7 +84,8 @@ def test_a_hand_as_large_as_a_part_is_left_to_the_whole_frame():
     def large(image):
         return [Detection(np.array([50.0, 50.0]), 0.8 * min(image.shape[:2]), 0.0, 0.5, 0.9)]
 
-    assert look_in_part(np.zeros((480, 640, 3), np.uint8), large, 0) == []
+    image = np.zeros((480, 640, 3), np.uint8)
+    assert look_in_part(image, large, parts_of(image)[0]) == []
 
 
 def test_the_best_of_doubles_is_kept():

@@ -18,7 +18,7 @@ from tracker.detector import Detection, without_doubles
 from tracker.hand import State, TrackedHand
 from tracker.load import averaging, load_detector, load_predictor
 from tracker.recognise import FindHands, Predictor, Sight, ask_both_ways, recognise, same_hand
-from tracker.search import look_everywhere, look_in_part, n_parts
+from tracker.search import look_everywhere, look_in_part, parts_of
 from tracker.track import Track
 
 _REMEMBER_S = 3.0  # a hand that comes back within this time keeps its identity
@@ -172,10 +172,10 @@ class HandTracker:
 
     def _glance(self, image: np.ndarray) -> list[Detection]:
         """Look at the whole frame, and from glance to glance at another part of it, where a small hand may be."""
-        found, parts = list(self.detector(image)), n_parts(image)
+        found, parts = list(self.detector(image)), parts_of(image)
         if parts and not self._tracks:
-            self._glances = (self._glances + 1) % parts
-            found += look_in_part(image, self.detector, self._glances)
+            self._glances = (self._glances + 1) % len(parts)
+            found += look_in_part(image, self.detector, parts[self._glances])
         return without_doubles(found)
 
     def _covered(self, detection: Detection) -> bool:

@@ -10,8 +10,11 @@ import numpy as np
 from tracker.detector import Detection, same_hand, without_doubles
 from tracker.recognise import FindHands
 
-_PART = 0.6  # of the frame's sides: neighbouring parts overlap by a third
-_LEAST_PX = 250  # a smaller frame gains nothing from being looked at in parts
+Part = tuple[slice, slice]  # rows and columns of a frame
+
+_PART, _PER_SIDE = 0.6, 2  # of the frame's sides: neighbouring parts overlap by a third
+_FINE_PART, _FINE_PER_SIDE = 0.36, 4
+_LEAST_PX, _FINE_LEAST_PX = 250, 900  # a smaller frame gains nothing from being looked at in parts, in fine ones
 _LARGEST_IN_PART = 0.7  # of the part: a larger hand is seen whole in the frame
 
 
@@ -24,8 +27,8 @@ def look_everywhere(image: np.ndarray, detector: FindHands) -> list[Detection]:
 
 def _look(image: np.ndarray, detector: FindHands) -> list[Detection]:
     found = list(detector(image))
-    for number in range(n_parts(image)):
-        found += look_in_part(image, detector, number)
+    for part in [*parts_of(image), *fine_parts_of(image)]:
+        found += look_in_part(image, detector, part)
     return without_doubles(found)
 
 
@@ -54,17 +57,31 @@ def _mean(a: Detection, b: Detection) -> Detection:
     return Detection((a.centre_px + b.centre_px) / 2, side, turn, (a.left + b.left) / 2, (a.score + b.score) / 2)
 
 
-def look_in_part(image: np.ndarray, detector: FindHands, number: int) -> list[Detection]:
-    """Find hands in part `number` of the frame; positions are those of the frame."""
-    height, width = image.shape[:2]
-    part = max(int(width * _PART), 1), max(int(height * _PART), 1)
-    row, column = divmod(number, 2)
-    corner = np.array([column * (width - part[0]), row * (height - part[1])])
-    found = detector(image[corner[1] : corner[1] + part[1], corner[0] : corner[0] + part[0]])
-    small = [one for one in found if one.side_px < _LARGEST_IN_PART * min(part)]
-    return [replace(one, centre_px=one.centre_px + corner) for one in small]
+def look_in_part(image: np.ndarray, detector: FindHands, part: Part) -> list[Detection]:
+    """Find hands in a part of the frame; positions are those of the frame."""
+    rows, columns = part
+    window = image[part]
+    small = [one for one in detector(window) if one.side_px < _LARGEST_IN_PART * min(window.shape[:2])]
+    return [replace(one, centre_px=one.centre_px + (columns.start, rows.start)) for one in small]
 
 
-def n_parts(image: np.ndarray) -> int:
-    """Give how many parts a frame is looked at in: four, or none where it is small."""
-    return 4 if max(image.shape[:2]) >= _LEAST_PX else 0
+def parts_of(image: np.ndarray) -> list[Part]:
+    """Give the parts in which a frame is looked at: four, or none where it is small."""
+    return _grid(image, _PART, _PER_SIDE) if max(image.shape[:2]) >= _LEAST_PX else []
+
+
+def fine_parts_of(image: np.ndarray) -> list[Part]:
+    """Give the parts in which hands of a thirtieth of a frame are looked for: sixteen, or none where such hands are too small to be known."""
+    return _grid(image, _FINE_PART, _FINE_PER_SIDE) if max(image.shape[:2]) >= _FINE_LEAST_PX else []
+
+
+def _grid(image: np.ndarray, share: float, per_side: int) -> list[Part]:
+    """Give overlapping parts of `share` of a frame's sides, `per_side` a side, row by row."""
+    rows, columns = (_spans(length, share, per_side) for length in image.shape[:2])
+    return [(row, column) for row in rows for column in columns]
+
+
+def _spans(length: int, share: float, count: int) -> list[slice]:
+    span = max(int(length * share), 1)
+    starts = [(length - span) * i // (count - 1) for i in range(count)]
+    return [slice(start, start + span) for start in starts]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 from handpose.data.files import named
@@ -28,6 +29,22 @@ class Dataset(Protocol):
     def __getitem__(self, index: int) -> Sample: ...
 
 
+def find_reader(path: Path, further: Sequence[str] = ()) -> ModuleType | None:
+    """Find the reader that recognises a folder, one of ours or of the `further` modules."""
+    path = named(path)
+    readers = map(import_module, (*(f"handpose.data.{name}" for name in READERS), *further))
+    return next((reader for reader in readers if path.is_dir() and reader.recognises(path)), None)
+
+
+def reader_of(path: Path, further: Sequence[str] = ()) -> ModuleType:
+    """Find the reader that recognises a folder. Raises HandposeError where there is none."""
+    reader = find_reader(path, further)
+    if reader is None:
+        known = f"{', '.join(READERS)}; a photo set has images/ and pseudo_labels.json or annotations.json, your own labels.jsonl"
+        raise HandposeError(f"{path}: no dataset of a known layout ({known}); datasets/README.md draws them")
+    return reader
+
+
 def open_dataset(path: str | Path, read: Sequence[str] = ()) -> Dataset:
     """Recognise what dataset a folder holds and read it, by options as --read has them (`handpose.data.options`).
 
@@ -36,9 +53,6 @@ def open_dataset(path: str | Path, read: Sequence[str] = ()) -> Dataset:
     path = named(Path(path))
     if not path.is_dir():
         raise HandposeError(f"{path}: no such folder")
-    for name in READERS:
-        reader = import_module(f"handpose.data.{name}")
-        if reader.recognises(path):
-            check_read(read, [reader])
-            return reader.read(path, **read_arguments(reader, read))
-    raise HandposeError(f"{path}: no dataset of a known layout ({', '.join(READERS)}); datasets/README.md draws them")
+    reader = reader_of(path)
+    check_read(read, [reader])
+    return reader.read(path, **read_arguments(reader, read))

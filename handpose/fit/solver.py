@@ -95,7 +95,7 @@ def solution_at(
 def _arrays(skeleton: Skeleton, problem: Problem) -> tuple[np.ndarray, ...]:
     given = (
         skeleton.offsets_mm, skeleton.axes, problem.pinhole, problem.observed_px, problem.weight_2d, problem.relative_mm,
-        problem.weight_3d, problem.expected, problem.weight_temporal, ANGLE_LIMITS_RAD,
+        problem.weight_3d, problem.expected, problem.weight_temporal,
     )  # fmt: skip
     return tuple(np.ascontiguousarray(array, dtype=np.float64) for array in given)
 
@@ -120,7 +120,7 @@ def _add(gradient, matrix, error, row, columns, scale):
 
 @njit(cache=True)
 def _normal_equations(
-    offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, limits, vector
+    offsets, axes, pinhole, observed, weight_2d, relative, weight_3d, expected, weight_temporal, vector
 ):
     joints, jacobian = fk_and_jacobian(offsets, axes, vector)
     energy, gradient, matrix = 0.0, np.zeros(26), np.zeros((26, 26))
@@ -156,7 +156,7 @@ def _normal_equations(
         gradient[i] += weight_temporal[i] * error
         matrix[i, i] += weight_temporal[i] ** 2
         if i >= 6:
-            low, high = limits[i - 6, 0], limits[i - 6, 1]
+            low, high = ANGLE_LIMITS_RAD[i - 6]
             beyond = max(vector[i] - high, 0.0) - max(low - vector[i], 0.0)
             if beyond != 0.0:
                 energy += 0.5 * (beyond / SIGMA_LIMIT_RAD) ** 2
