@@ -29,6 +29,7 @@ import numpy as np
 
 from handpose import cluster
 from handpose.atomic import atomic_write, clear_unfinished, unfinished
+from handpose.command import exit_code, require
 from handpose.data.options import add_read_argument, check_read
 from handpose.errors import HandposeError
 from handpose.training.options import parse_mix
@@ -66,10 +67,10 @@ class Settings:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prepare shards; return the exit code: 0 done, 1 an error told in one line."""
+    """Prepare shards; return the exit code: 0 done or stopped by the user, 1 an error told in one line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--i", nargs="+", required=True, metavar="DIR", help="folders of datasets, as downloaded")
+    add("--i", nargs="+", action="extend", required=True, metavar="DIR", help="folders of datasets, as downloaded")
     add("--mix", help="share of each, as 0.6,0.4 (default: every hand once)")
     add("--o", required=True, type=Path, metavar="DIR", help="folder of the shards")
     add("--n", type=int, help="so many hands (default: as many as the mix has without taking one twice)")
@@ -79,22 +80,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--per-shard", type=int, metavar="N", help="hands in a shard (default: 1000, more where there are very many)")
     cluster.add_arguments(parser)
     args = parser.parse_args(arguments)
+    return exit_code("prepare", partial(_run, args))
+
+
+def _run(args: argparse.Namespace) -> None:
     try:
         prepare(settings_of(args), args.o, args.workers, args.address)
-    except HandposeError as error:
-        print(f"prepare: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("prepare: stopped; the same command goes on", file=sys.stderr)
-        return 1
-    return 0
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """Open the datasets and settle what is taken of each. Raises HandposeError where that makes no sense."""
-    for option in ("n", "per_shard", "workers"):
-        if getattr(args, option) is not None and getattr(args, option) < 1:
-            raise HandposeError(f"--{option.replace('_', '-')} must be 1 or more, not {getattr(args, option)}")
+    require(args, n=1, per_shard=1, workers=1, seed=0)
     sources = [str(Path(folder).resolve()) for folder in args.i]
     split = None if args.split == "all" else args.split
     check_read(args.read, [reader_of(Path(folder)) for folder in sources])

@@ -31,6 +31,7 @@ from geocongan.silhouettes import (
 )
 from handpose.atomic import atomic_write
 from handpose.camera import Camera
+from handpose.command import require
 from handpose.crop import Crop
 from handpose.data import Dataset, open_dataset, photos
 from handpose.data.files import read_silhouette
@@ -62,22 +63,23 @@ def run(args: argparse.Namespace) -> None:
     """Cut, clean and write every frame; print how many were dropped and why."""
     from tqdm import tqdm
 
-    if args.size < 32:
-        raise HandposeError(f"--size must be at least 32, not {args.size}")
+    require(args, size=32, n=1)
     dataset: Dataset = photos.read(args.i, args.split) if args.split else open_dataset(args.i)
     ground = None if args.ground == "auto" else args.ground
     chosen = np.linspace(0, len(dataset) - 1, min(args.n or len(dataset), len(dataset))).astype(int)
     folder, reasons = _Folder(args.o / f"user_{args.i.resolve().name}"), Counter[str]()
-    for index in tqdm(chosen, unit="frame", disable=None):
-        sample = with_mask(dataset[index], args.masks) if args.masks else dataset[index]
-        picture, joints_px, reason = prepared(sample, args.size, ground)
-        reasons[reason] += 1
-        if not reason:
-            folder.add(picture, joints_px)
-    kept = reasons.pop("", 0)
-    folder.finish()
-    dropped = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common()) or "none"
-    print(f"{folder.path}: {kept} of {len(chosen)} frames kept; dropped: {dropped}")
+    try:
+        for index in tqdm(chosen, unit="frame", disable=None):
+            sample = with_mask(dataset[index], args.masks) if args.masks else dataset[index]
+            picture, joints_px, reason = prepared(sample, args.size, ground)
+            reasons[reason] += 1
+            if not reason:
+                folder.add(picture, joints_px)
+    finally:  # however far it came: what is kept can be trained on
+        kept = reasons.pop("", 0)
+        folder.finish()
+        dropped = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common()) or "none"
+        print(f"{folder.path}: {kept} of {len(chosen)} frames kept; dropped: {dropped}")
 
 
 def with_mask(sample: Sample, folder: Path) -> Sample:
@@ -172,9 +174,11 @@ class _Folder:
 
     def add(self, picture: np.ndarray, joints_px: np.ndarray) -> None:
         self.count += 1
-        write_image(self.path / "color" / f"image_{self.count}_color.png", picture[..., :3])
-        write_image(self.path / "mask" / f"image_{self.count}.png", picture[..., 3])
         self.joints[f"image_{self.count}"] = np.round(joints_px, 2).tolist()
+        write_image(
+            self.path / "mask" / f"image_{self.count}.png", picture[..., 3]
+        )  # a frame is there with its colours
+        write_image(self.path / "color" / f"image_{self.count}_color.png", picture[..., :3])
         if self.count % _SHOWN_EVERY == 1 and len(self.shown) < _SHOWN:
             self.shown.append(on_white(picture))
 

@@ -22,7 +22,7 @@ from geocongan.translator import open_translator, weights_file
 from handpose import cluster
 from handpose.atomic import clear_unfinished
 from handpose.claim import claim
-from handpose.command import add_effects_argument
+from handpose.command import add_effects_argument, require
 from handpose.crop import MARGIN as CROP_MARGIN
 from handpose.crop import Crop
 from handpose.data import Dataset, ganerated, synth_hands
@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> None:
     """Translate every frame that is not written yet, here or on a cluster."""
     from tqdm import tqdm
 
+    require(args, n=1, seed=0)
     if not 0 <= args.objects <= 1:
         raise HandposeError(f"--objects is a share from 0 to 1, not {args.objects}")
     weights = args.weights.resolve() if args.weights else None

@@ -59,6 +59,14 @@ def exit_code(name: str, work: Callable[[], object]) -> int:
     return 0
 
 
+def require(args: argparse.Namespace, **least: int) -> None:
+    """Raise HandposeError where an option that was given is less than it may be."""
+    for option, minimum in least.items():
+        value = getattr(args, option)
+        if value is not None and value < minimum:
+            raise HandposeError(f"--{option.replace('_', '-')} must be {minimum} or more, not {value}")
+
+
 def what_to_install(error: ImportError) -> str:
     """Say in a line what to do about a package that cannot be imported."""
     if "libGL" in str(error):

@@ -30,7 +30,7 @@ def use_own_cache() -> None:
         return
     copy = hashlib.sha256(str(_ROOT).encode()).hexdigest()[:16]
     for base in _places():
-        with suppress(OSError, RuntimeError):
+        with suppress(OSError):
             folder = base / "ganerated-hands" / copy
             folder.mkdir(parents=True, exist_ok=True)
             _empty_where_stale(folder)
@@ -41,8 +41,9 @@ def use_own_cache() -> None:
 
 
 def _places() -> Iterator[Path]:
-    named = os.environ.get("XDG_CACHE_HOME")
-    yield Path(named) if named else Path("~/.cache").expanduser()
+    folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if not folder.startswith("~"):  # there is a home
+        yield Path(folder)
     yield Path(tempfile.gettempdir())
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handpose.command import require
 from handpose.data.options import add_read_argument, check_read, name_of
 from handpose.errors import HandposeError
 from handpose.outputs import prepare_outputs, write_json
@@ -75,8 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, or hand unlabelled pictures and videos to the tracker."""
-    if args.n is not None and args.n < 1:
-        raise HandposeError("--n must be at least 1")
+    require(args, n=1, seed=0)
     if args.i in MADE and args.i != RENDER and not Path(args.i).exists():
         raise HandposeError(f"--i {args.i}: hands to train on; those to test on are --i {RENDER}")
     if args.v or (args.i != RENDER and not is_labelled(Path(args.i))):

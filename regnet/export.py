@@ -36,13 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what to write, with an ending or without (default: regnet in the run folder)",
     )
-    add("--format", nargs="+", choices=FORMATS, default=["onnx"], help="one or several of %(choices)s (default: onnx)")
+    add("--format", nargs="+", action="extend", choices=FORMATS, help="one or several of %(choices)s (default: onnx)")
     add(
-        "--quantize", nargs="+", choices=PRECISIONS, default=[],
+        "--quantize", nargs="+", action="extend", choices=PRECISIONS, default=[],
         help="int8: write such files too, calibrated on the training side of --photos; bf16: time OpenVINO so",
     )  # fmt: skip
     add(
-        "--photos", nargs="+", type=Path, metavar="DIR",
+        "--photos", nargs="+", action="extend", type=Path, metavar="DIR",
         help="labelled datasets whose hands the files are compared on (default: those the run was trained on)",
     )  # fmt: skip
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
     """Export, compare, time, and say what was written."""
     from regnet.networks import configuration
 
-    formats = list(dict.fromkeys(args.format))
+    formats = list(dict.fromkeys(args.format or ["onnx"]))
     source = Path(args.i)
     stem = _stem(args.o or (source if source.is_dir() else source.parent) / "regnet", formats)
     config = configuration(source)

@@ -11,8 +11,8 @@ from handpose.errors import HandposeError
 
 
 def track_video(video: Path, output: Path, weights: Path | None = None) -> None:
-    """Write the tracks of a video to `output` and the video with skeletons beside it. Raises HandposeError where that fails."""
-    _tracker("--video", video, output, weights, ["--overlay", str(output.with_suffix(".mp4"))])
+    """Write the tracks of a video to `output`, and the video with skeletons to OUTPUT_overlay.mp4. Raises HandposeError where that fails."""
+    _tracker("--video", video, output, weights, ["--overlay", str(output.with_name(f"{output.stem}_overlay.mp4"))])
 
 
 def track_pictures(folder: Path, output: Path, weights: Path | None = None) -> None:
@@ -20,6 +20,8 @@ def track_pictures(folder: Path, output: Path, weights: Path | None = None) -> N
 
     Raises HandposeError where that fails.
     """
+    if output.suffix != ".jsonl":
+        raise HandposeError(f"{output}: what is drawn on the pictures is read from .jsonl; end it so")
     _tracker("--images", folder, output, weights, [])
     drawn = output.with_name(f"{output.stem}_overlays")
     count = draw_tracks(output, folder, drawn)

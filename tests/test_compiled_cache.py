@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,12 @@ def test_the_users_own_folder_stays(monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/their/own")
     use_own_cache()
     assert os.environ["NUMBA_CACHE_DIR"] == "/their/own"
+
+
+def test_a_user_without_a_home_has_the_temporary_folder(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what it gives where nobody knows the home
+    assert list(compiled_cache._places()) == [Path(tempfile.gettempdir())]
 
 
 def test_without_a_home_the_temporary_folder_serves(tmp_path):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests_data import write_photo_set
 
+from handpose.errors import HandposeError
 from handpose.letterbox import Letterbox
 from handpose.synthesis.backgrounds import Backgrounds
 from handpose.synthesis.foreground import straight
@@ -194,6 +195,13 @@ def test_pictures_without_labels_are_no_scenes(tmp_path):
     labels["1.png"] = labels["1.png"] * 2  # one hand, labelled twice
     (folder / "pseudo_labels.json").write_text(json.dumps(labels))
     assert len(SceneMaker(SceneConfig((str(folder),), (1.0,))).pictures[str(folder)].whole) == 1
+
+
+def test_a_set_without_a_usable_hand_is_told(tmp_path):
+    folder = write_photo_set(tmp_path / "photos", 2)
+    (folder / "pseudo_labels.json").write_text(json.dumps({"0.png": []}))
+    with pytest.raises(HandposeError, match="no hand in it has all its joints labelled"):
+        PhotoPictures(folder, "train")
 
 
 def test_hands_are_cut_out_of_photographs_whatever_is_behind_them(shared_data):

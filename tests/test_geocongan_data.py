@@ -196,6 +196,26 @@ def test_given_silhouettes_are_taken(tmp_path, capsys):
     assert "no silhouette for 2.png" in capsys.readouterr().err
 
 
+def test_prepare_keeps_what_it_has_when_it_is_stopped(tmp_path, capsys, monkeypatch):
+    folder = write_photo_set(tmp_path / "set", 6)
+    add = prepare._Folder.add
+
+    def stopped(self, *frame):
+        if self.count == 3:
+            raise KeyboardInterrupt
+        add(self, *frame)
+
+    monkeypatch.setattr(prepare._Folder, "add", stopped)
+    monkeypatch.setattr(
+        prepare, "prepared", lambda *_: (np.full((64, 64, 4), 200, np.uint8), np.full((21, 2), 30.0), "")
+    )
+    assert main(["prepare", "--i", str(folder), "--o", str(tmp_path / "real"), "--size", "64"]) == 0
+    said = capsys.readouterr()
+    assert "3 of 6 frames kept" in said.out and "stopped" in said.err
+    side = PhotographedSide(tmp_path / "real", 64)
+    assert len(side) == 3 and side.picture(2).shape == (64, 64, 4)
+
+
 def test_prepare_says_what_is_wrong(tmp_path, capsys):
     folder = write_photo_set(tmp_path / "photos", 2)
     (tmp_path / "real" / "user_photos").mkdir(parents=True)

@@ -284,6 +284,16 @@ def test_a_sparse_look(here, capsys):
     assert main(["inspect", "--i", str(here), "--n", "-1"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("sheet", "told"), [("none/x.png", "none: no such folder"), ("x.xyz", "end it in .jpg or .png")]
+)
+def test_a_sheet_that_cannot_be_written_is_told_before_the_work(here, capsys, monkeypatch, sheet, told):
+    write_photo_set(here, 3)
+    monkeypatch.setattr(inspect, "_look", lambda dataset, n: pytest.fail("it looked"))
+    assert main(["inspect", "--i", str(here), "--o", sheet]) == 1
+    assert told in capsys.readouterr().err
+
+
 def test_the_sheet_is_named_after_the_dataset(here):
     test_panoptic.write_dome(here)
     assert main(["inspect", "--i", str(here)]) == 0

@@ -201,6 +201,20 @@ def test_a_track_file_of_pictures_is_one(tmp_path):
     np.testing.assert_allclose(frames[0].joints_mm, hand_mm("left", -70))
 
 
+def test_tracks_of_mirrored_pictures_show_them_turned_back(tmp_path):
+    folder = write(tmp_path / "mine")
+    labels = folder / "labels.jsonl"
+    as_they_are = json_labels.read(folder)
+    header = {"format": "hand-track", "version": 1, "mirrored": True}
+    rows = labels.read_text().splitlines()
+    labels.write_text("\n".join([json.dumps(header), *(row for row in rows if "format" not in json.loads(row))]))
+    for plain, turned in zip(as_they_are, json_labels.read(folder), strict=True):
+        np.testing.assert_array_equal(turned.image, plain.image[:, ::-1])
+        np.testing.assert_array_equal(turned.joints_px, plain.joints_px)
+        if plain.mask is not None:
+            np.testing.assert_array_equal(turned.mask, plain.mask[:, ::-1])
+
+
 def test_real_pictures_with_their_own_joints(tmp_path, shared_data):
     annotated = shared_data / "real" / "annotated_small"
     items = json.loads((annotated / "annotations.json").read_text())["items"]

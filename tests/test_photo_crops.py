@@ -81,6 +81,15 @@ def test_with_less_spread_a_placement_misses_by_so_much_less(seed):
     assert zooms[1] == pytest.approx(0.3 * zooms[0])
 
 
+@pytest.mark.parametrize("size", [128, 256])
+def test_hands_fill_large_crops_as_they_fill_small_ones(size):
+    zooms = [
+        np.linalg.det(random_placement(np.random.default_rng(seed), WINDOW, size, 0.0).matrix[:, :2])
+        for seed in range(200)
+    ]
+    assert np.exp(np.log(zooms).mean() / 2) == pytest.approx(size / 128, rel=0.03)
+
+
 def test_most_crops_are_aimed_well_and_a_few_badly():
     rng = np.random.default_rng(0)
     spreads, counts = np.unique([random_spread(rng) for _ in range(2000)], return_counts=True)

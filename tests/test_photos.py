@@ -62,7 +62,7 @@ def test_joints_lie_on_the_hands_that_are_drawn(tmp_path):
 
 
 def test_people_are_held_out_of_a_set_that_is_the_working_folder(tmp_path, monkeypatch):
-    folder = write_set(tmp_path / "sign_digits", {"a__IMG_4501.png": [hand()], "b__IMG_1000.png": [hand()]})
+    folder = write_set(tmp_path / "sign_digits", {"a__IMG_4507.png": [hand()], "b__IMG_1000.png": [hand()]})
     whole = photos.read(folder, "held_out")
     monkeypatch.chdir(folder)
     for here in (".", "images/.."):
@@ -72,7 +72,14 @@ def test_people_are_held_out_of_a_set_that_is_the_working_folder(tmp_path, monke
 
 
 def test_split_by_person(tmp_path):
-    names = ["3__IMG_4501.jpg", "4__IMG_5599.jpg", "4__IMG_5600.jpg", "0__IMG_1118.jpg"]
+    names = [
+        "0__IMG_4506.jpg",
+        "9__IMG_5591.jpg",
+        "5__IMG_4501.jpg",
+        "7__IMG_5599.jpg",
+        "8__IMG_5600.jpg",
+        "0__IMG_1118.jpg",
+    ]
     folder = write_set(tmp_path / "sign_digits", {name: [hand()] for name in names})
     held_out, train = photos.read(folder, "held_out"), photos.read(folder, "train")
     assert {photo.path.name for photo in held_out.photos} == set(names[:2])

@@ -213,6 +213,8 @@ def test_bad_input_is_told_in_one_line(sources, mixed, tmp_path, capfd):
             ("--read", "wrist=palm"),
         ),
         "other settings (counts, per_shard, seed)": (sources, mixed, ("--seed", "1", "--n", "2")),
+        "full/letter.txt": ([photos], tmp_path / "full" / "letter.txt" / "x", ()),
+        "--seed must be 0 or more": (sources, new, ("--seed", "-1")),
         "3.png: not a readable picture": ([broken], tmp_path / "begun", ("--per-shard", "1", "--workers", "1")),
     }
     for message, (folders, out, options) in cases.items():

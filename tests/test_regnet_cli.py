@@ -78,9 +78,14 @@ def test_wrong_usage_is_code_2(arguments, capsys):
         (["test", "--i", "nowhere"], "nowhere: no such file or folder"),
         (["test", "--v", "nowhere.mp4"], "nowhere.mp4: no such file or folder"),
         (["test", "--i", "{set}", "--weights", "nowhere.onnx"], "nowhere.onnx: the weights cannot be read"),
-        (["test", "--i", "{set}", "--n", "0"], "--n must be at least 1"),
+        (["test", "--i", "{set}", "--n", "0"], "--n must be 1 or more"),
         (["test", "--i", "{set}", "--json", "none/x.json"], "none: no such folder"),
+        (["test", "--i", "{set}", "--seed", "-1"], "--seed must be 0 or more, not -1"),
         (["test", "--i", "{set}/images", "--json", "x.json"], "holds no labels"),
+        (
+            ["test", "--i", "{set}/images", "--output", "t.csv"],
+            "t.csv: what is drawn on the pictures is read from .jsonl",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_code_1(photo_set, arguments, reason, capsys):
@@ -209,9 +214,12 @@ def test_videos_go_to_the_tracker_with_the_weights(tmp_path, monkeypatch, capsys
     assert main(["test", "--v", str(video), "--output", output, "--weights", "runs/x"]) == 0
     for command in calls:
         assert command[1:5] == ["-m", "tracker", "--video", str(video)]
-        assert command[5:9] == ["--output", output, "--overlay", str(tmp_path / "t.mp4")]
+        assert command[5:9] == ["--output", output, "--overlay", str(tmp_path / "t_overlay.mp4")]
     assert calls[0][9:] == ["--weights", "x.onnx"]
     assert calls[1][9:] == ["--weights", "runs/x", "--runtime", "keras"]
+    monkeypatch.chdir(tmp_path)
+    assert main(["test", "--v", "a.mp4"]) == 0
+    assert calls[-1][5:] == ["--output", "a.jsonl", "--overlay", "a_overlay.mp4"], "never the video itself"
     monkeypatch.setattr(FakeEnd, "returncode", 1)
     assert main(["test", "--v", str(video)]) == 1
     assert "exit code 1" in capsys.readouterr().err
@@ -227,7 +235,7 @@ def test_a_real_video_is_tracked_and_drawn(shared_data, tmp_path):
     assert main(["test", "--v", str(clip), "--output", str(output)]) == 0
     _, *rows = map(json.loads, output.read_text().splitlines())
     assert [row["frame"] for row in rows] == list(range(10)) and any(row["hands"] for row in rows)
-    drawn, plain = (list(frames(video)) for video in (output.with_suffix(".mp4"), clip))
+    drawn, plain = (list(frames(video)) for video in (tmp_path / "t_overlay.mp4", clip))
     assert len(drawn) == len(plain) == 10
     changed = [np.abs(a.astype(int) - b).max(-1) > 60 for a, b in zip(drawn, plain, strict=True)]
     assert all(change.sum() > 500 for change, row in zip(changed, rows, strict=True) if row["hands"])

@@ -104,6 +104,14 @@ def test_csv_has_a_line_per_hand_and_frame(tmp_path):
     assert float(lines[2]["M0_depth_sigma_mm"]) == pytest.approx(hands[2][0].sigma_mm[9, 1], abs=0.01)
 
 
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".npz"])
+def test_a_picture_may_have_a_name_that_is_no_text(tmp_path, suffix):
+    writer = open_writer(tmp_path / f"t{suffix}", header("set", None, None, None, "default", "w"))
+    writer.write(frame_row(0, None, [], image="caf\udce9.jpg", size_px=[4, 4], camera=None))
+    writer.close()
+    assert b"caf" in (tmp_path / f"t{suffix}").read_bytes() or suffix == ".npz"
+
+
 def test_npz_has_an_entry_per_hand_and_frame(tmp_path):
     hands = write(tmp_path / "t.npz")
     with np.load(tmp_path / "t.npz") as data:  # no pickle

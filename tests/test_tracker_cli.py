@@ -117,6 +117,22 @@ def test_pictures_are_rows_with_their_own_camera(world, tmp_path):
     assert rows[0]["hands"][0]["id"] == 1
 
 
+def test_a_picture_that_the_camera_does_not_fit_is_named(world, tmp_path, camera_file, capsys):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for name, size in (("a.png", (640, 480)), ("tall.png", (480, 640))):
+        cv2.imwrite(str(folder / name), np.full((size[1], size[0], 3), 90, np.uint8))
+    assert run("--images", folder, "--camera", camera_file, "--output", tmp_path / "t.jsonl") == 1
+    said = capsys.readouterr().err
+    assert "tall.png: the camera is for frames of 640x480 px" in said and "what was tracked is kept" in said
+    assert [row["image"] for row in read_tracks(tmp_path / "t.jsonl")[1]] == ["a.png"]
+
+
+def test_output_may_be_said_more_than_once(world, video, tmp_path):
+    assert run("--video", video, "--output", tmp_path / "a.jsonl", "--output", tmp_path / "b.csv") == 0
+    assert (tmp_path / "a.jsonl").is_file() and (tmp_path / "b.csv").is_file()
+
+
 def test_fov_is_in_the_header(world, video, tmp_path):
     assert run("--video", video, "--fov", 90, "--output", tmp_path / "t.jsonl") == 0
     camera = read_tracks(tmp_path / "t.jsonl")[0]["camera"]

@@ -175,6 +175,17 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     assert not (folder.path / "checkpoint.npz").exists()
 
 
+def test_what_cannot_be_made_leaves_no_folder(tmp_path):
+    def broken(first_step):
+        raise HandposeError("typo: no such folder")
+        yield
+
+    folder = RunDir.plan(tmp_path / "run", {})
+    with pytest.raises(HandposeError, match="typo"):
+        run(folder, RunConfig(sources=("x",), mix=(1.0,), steps=2), make=broken)
+    assert not folder.path.exists()
+
+
 def test_a_run_folder_begins_with_the_run(tmp_path):
     parser = argparse.ArgumentParser()
     add_run_arguments(parser, "runs/x", batch=4, minutes=1)
@@ -187,12 +198,19 @@ def test_a_run_folder_begins_with_the_run(tmp_path):
     assert (config.patience, config.freeze) == (3, ("stage0", "head"))
     assert not folder.path.exists()
     opened()[1].begin()
-    with pytest.raises(HandposeError, match="exists already"):
+    with pytest.raises(HandposeError, match="exists already, and ended before its first checkpoint; remove it"):
         folder.begin()
-    with pytest.raises(HandposeError, match="exists already"):
+    (folder.path / "checkpoint.npz").touch()
+    with pytest.raises(HandposeError, match="exists already; continue it with --resume"):
         opened()
     with pytest.raises(HandposeError, match="--patience must be 0 or more, not -1"):
         run_fields(parser.parse_args(["--i", "x", "--patience", "-1"]))
+    for option in ("--steps", "--minutes", "--seed"):
+        with pytest.raises(HandposeError, match=f"{option} must be 0 or more, not -1"):
+            run_fields(parser.parse_args(["--i", "x", option, "-1"]))
+    assert run_fields(parser.parse_args(["--i", "x", "--i", "y", "z", "--freeze", "a", "--freeze", "b"]))[
+        "sources"
+    ] == ("x", "y", "z")
     with pytest.raises(HandposeError, match="--workers must be from 1 to 8"):
         run_fields(parser.parse_args(["--i", "x", "--workers", "9"]))
 

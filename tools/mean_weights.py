@@ -15,6 +15,8 @@ import h5py
 import numpy as np
 
 from handpose.atomic import atomic_write
+from handpose.command import exit_code
+from handpose.errors import HandposeError
 
 
 def main() -> None:
@@ -25,7 +27,10 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.5, help="of the second in the mean (default: 0.5)")
     args = parser.parse_args()
     first, second = args.runs
-    average(first, second, args.o, args.share)
+    try:
+        average(first, second, args.o, args.share)
+    except (KeyError, ValueError) as error:
+        raise HandposeError(f"{first}, {second}: not the weights of one network ({error})") from error
 
 
 def average(first: Path, second: Path, out: Path, share: float = 0.5) -> None:
@@ -43,4 +48,4 @@ def average(first: Path, second: Path, out: Path, share: float = 0.5) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_code("mean_weights", main))

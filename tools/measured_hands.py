@@ -13,6 +13,7 @@ import numpy as np
 from make_demo import demo_look, demo_pose, demo_room
 
 from handpose.camera import Camera
+from handpose.command import exit_code
 from handpose.skeleton import FINGERS, N_JOINTS, Skeleton
 from handpose.synthesis.build_hand import build_hand
 from handpose.synthesis.render_hand import render_hand
@@ -94,4 +95,4 @@ def _words(row: dict[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_code("measured_hands", main))

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from handpose.camera import Camera
+from handpose.command import exit_code
 from handpose.crop import CROP_SIZE, MARGIN, Crop
 from handpose.data import photos
 from handpose.images import read_image, write_image
@@ -80,4 +81,4 @@ def _touches(found: Detection, hands: list[np.ndarray]) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_code("mine_false_hands", main))

@@ -16,6 +16,7 @@ import numpy as np
 from geocongan.domains import PhotographedSide, RenderedSide
 from geocongan.evaluate import pairs_of
 from geocongan.plausibility import OUTPUTS, Judge, auc
+from handpose.command import exit_code
 from handpose.runtime import load_network
 from regnet.predictor import DEFAULT_WEIGHTS
 
@@ -44,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_code("plausibility", main))

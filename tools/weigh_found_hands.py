@@ -16,6 +16,7 @@ from hands_to_find import pictures
 from scipy.optimize import minimize
 
 from handpose.camera import Camera
+from handpose.command import exit_code
 from handpose.images import read_image
 from handpose.synthesis.backgrounds import without_hands
 from tracker.load import averaging, load_detector, load_predictor
@@ -113,4 +114,4 @@ def _best(found: list[Candidate], weights: np.ndarray, bias: float) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_code("weigh_found_hands", main))

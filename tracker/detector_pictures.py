@@ -11,6 +11,7 @@ import numpy as np
 from handpose.data import photos
 from handpose.data.cutout import hand_alpha
 from handpose.data.grabcut import alpha_by_joints
+from handpose.errors import HandposeError
 from tracker.detector_targets import Picture, SceneHand, scene_hand
 
 _ROUND_A_HAND = 2.25  # sides of a hand's box: the part of a picture in which the hand is cut out
@@ -28,12 +29,14 @@ class PhotoPictures:
         for photo in labelled.photos:
             if photo.hands:  # nothing found is not nothing there
                 self._add(photo, photo.read(), labelled.name)
+        if not self.whole:
+            raise HandposeError(f"{folder}: no hand in it has all its joints labelled, as the detector needs")
 
     def cut_out(self, rng: np.random.Generator) -> Picture | None:
         """Draw a hand without its ground; None where there is no telling them apart."""
         if self._hands:
             return self._hands[rng.integers(len(self._hands))].picture
-        return self.whole[rng.integers(len(self.whole))] if self.whole else None
+        return self.whole[rng.integers(len(self.whole))]
 
     def _add(self, photo: photos.Photo, image: np.ndarray, set_name: str) -> None:
         alpha = hand_alpha(image, set_name)

@@ -126,7 +126,7 @@ def path_ending(*suffixes: str, told: str) -> Callable[[str], Path]:
 def _add_outputs(parser: argparse.ArgumentParser, *suffixes: str, **option: Any) -> None:
     """Add where tracks go."""
     parser.add_argument(
-        "--output", type=path_ending(*suffixes, told="tracks are written as"), nargs="+", metavar="FILE",
+        "--output", type=path_ending(*suffixes, told="tracks are written as"), nargs="+", action="extend", metavar="FILE",
         help=f"where the tracks go, any number of files: {', '.join(suffixes)}", **option,
     )  # fmt: skip
 

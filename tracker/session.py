@@ -136,7 +136,10 @@ def _frames(source: Source, outputs: Outputs) -> Iterator[Frame]:
 
 def _track(tracker: HandTracker, frame: Frame, summary: Summary) -> list[TrackedHand]:
     started = time.perf_counter()
-    hands = tracker.picture(frame.image) if frame.time_s is None else tracker(frame.image, frame.time_s)
+    try:
+        hands = tracker.picture(frame.image) if frame.time_s is None else tracker(frame.image, frame.time_s)
+    except HandposeError as error:
+        raise HandposeError(f"{frame.name or f'frame {frame.index}'}: {error}; what was tracked is kept") from error
     summary.frame_ms.append(1000 * (time.perf_counter() - started))
     summary.frames += 1
     summary.with_hand += any(hand.state is State.TRACKED for hand in hands)

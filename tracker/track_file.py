@@ -138,7 +138,8 @@ class _Csv:
     """One line per hand and frame; a frame without hands has one line with empty cells."""
 
     def __init__(self, path: Path, head: Row):
-        self._file = path.open("w", newline="", encoding="utf-8")
+        # A picture's name may hold bytes that are no text.
+        self._file = path.open("w", newline="", encoding="utf-8", errors="backslashreplace")
         self._writer = csv.writer(self._file)
         joints = head["joint_names"]
         self._width = 4 + 8 * len(joints) + 6 + len(head["angle_names"])

@@ -28,7 +28,7 @@ class DetectorConfig(RunConfig):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `tracker train-detector`."""
-    add_run_arguments(parser, "runs/detector", batch=16, minutes=30)
+    add_run_arguments(parser, "runs/detector", batch=16, minutes=30, of="photo sets")
     parser.add_argument("--input", type=int, default=192, help="side of the square that the network sees [px]")
 
 

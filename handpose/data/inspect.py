@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from handpose.data.broken import Broken, BrokenFiles
@@ -16,6 +17,7 @@ from handpose.data.options import add_read_argument
 from handpose.data.published import compared
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
+from handpose.outputs import prepare_outputs
 from handpose.skeleton import BONES, JOINT_NAMES, M0, WRIST
 
 if TYPE_CHECKING:
@@ -81,6 +83,10 @@ def run(args: argparse.Namespace) -> None:
     except BrokenFiles as error:
         _print_list("broken files", error.lines)
         raise HandposeError(f"{args.i}: {len(error.lines)} broken files, listed above; mend or remove them") from error
+    path = args.o or Path(f"{dataset.name.replace(' ', '_')}_inspect.png")
+    if not cv2.haveImageWriter(str(path)):
+        raise HandposeError(f"{path}: cannot be written as a picture; end it in .jpg or .png")
+    prepare_outputs("handpose", [path])
     found = _look(dataset, args.n)
     print(f"{dataset.name}: {len(dataset):,} hands, {found.sides.total():,} of them read, {dict(found.sides)}")
     for line in () if args.n else compared(dataset.name, args.i, found.pictures):
@@ -91,7 +97,6 @@ def run(args: argparse.Namespace) -> None:
     _print_list("odd labels", found.odd)
     _print_list("broken files", found.broken.lines)
     if found.tiles:
-        path = args.o or Path(f"{dataset.name.replace(' ', '_')}_inspect.png")
         write_image(path, contact_sheet(found.tiles, _COLUMNS))
         print(f"wrote {path}")
     if found.broken.lines:

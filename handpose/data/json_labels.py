@@ -7,12 +7,14 @@
 `image` and `hands` must be there; of a hand `joints_px` [px], or `joints_mm` [mm, camera frame] with a camera, which projects them. A
 camera comes with the size of its picture. Joints are in canonical order, one that is null is not labelled; without `valid` all others
 count. `side` is the person's own hand, or null. `mask` is a picture of the hand's silhouette. Paths start at the folder. Further fields
-are passed over, and so is a first line with "format": what `tracker --images DIR --output DIR/labels.jsonl` writes is such a file.
+are passed over. What `tracker --images DIR --output DIR/labels.jsonl` writes is such a file: its first line has "format", and "mirrored"
+where pictures were turned back before they were looked at, as they are here then.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,6 +46,7 @@ class _Hand:
     valid: np.ndarray
     joints_mm: np.ndarray | None
     mask: Path | None
+    mirrored: bool  # its file shows it so
 
 
 class JsonLabels:
@@ -58,15 +61,17 @@ class JsonLabels:
     def __getitem__(self, index: int) -> Sample:
         hand = self._hands[index]
         camera, picture = hand.camera, hand.picture
+        load_image = partial(read_sized, picture, camera.size_px) if camera else partial(read_image, picture)
+        load_mask = partial(read_silhouette, hand.mask) if hand.mask else None
         return Sample(
             name=picture.relative_to(self.folder).as_posix() + (f" {hand.side}" if hand.side else ""),
-            load_image=partial(read_sized, picture, camera.size_px) if camera else partial(read_image, picture),
+            load_image=partial(_turned_back, load_image) if hand.mirrored else load_image,
             joints_px=hand.joints_px,
             valid=hand.valid,
             joints_mm=hand.joints_mm,
             side=hand.side,
             camera=camera,
-            load_mask=partial(read_silhouette, hand.mask) if hand.mask else None,
+            load_mask=partial(_turned_back, load_mask) if hand.mirrored and load_mask else load_mask,
         )
 
 
@@ -87,6 +92,7 @@ def read(path: Path, split: Split | None = None) -> JsonLabels:
     except (OSError, ValueError) as error:
         raise HandposeError(f"{labels}: not readable as text ({getattr(error, 'strerror', None) or error})") from error
     hands: list[_Hand] = []
+    mirrored = False
     broken = Broken()
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -94,9 +100,10 @@ def read(path: Path, split: Split | None = None) -> JsonLabels:
         with broken:
             try:
                 row = json.loads(line)
-                is_header = number == 1 and "format" in row
-                if not is_header and split in (None, "held_out" if row.get("held_out") else "train"):
-                    hands += _read_row(path, row)
+                if number == 1 and "format" in row:
+                    mirrored = row.get("mirrored") is True
+                elif split in (None, "held_out" if row.get("held_out") else "train"):
+                    hands += _read_row(path, row, mirrored)
             except (HandposeError, ValueError, KeyError, TypeError, AttributeError) as error:
                 reason = f"no {error}" if isinstance(error, KeyError) else error
                 raise HandposeError(f"{labels}: line {number}: {reason}") from error
@@ -106,12 +113,16 @@ def read(path: Path, split: Split | None = None) -> JsonLabels:
     return JsonLabels(path, hands)
 
 
-def _read_row(folder: Path, row: dict[str, Any]) -> list[_Hand]:
+def _turned_back(load: Callable[[], np.ndarray]) -> np.ndarray:
+    return np.ascontiguousarray(load()[:, ::-1])
+
+
+def _read_row(folder: Path, row: dict[str, Any], mirrored: bool) -> list[_Hand]:
     picture, camera = _existing(folder, row["image"]), _camera(row)
-    return [_read_hand(folder, picture, camera, hand) for hand in row["hands"]]
+    return [_read_hand(folder, picture, camera, hand, mirrored) for hand in row["hands"]]
 
 
-def _read_hand(folder: Path, picture: Path, camera: Camera | None, hand: dict[str, Any]) -> _Hand:
+def _read_hand(folder: Path, picture: Path, camera: Camera | None, hand: dict[str, Any], mirrored: bool) -> _Hand:
     joints_mm = _joints(hand, "joints_mm", 3) if hand.get("joints_mm") is not None else None
     if joints_mm is not None and (joints_mm[:, 2] <= 0).any():
         raise HandposeError("a joint lies behind the camera")
@@ -131,7 +142,7 @@ def _read_hand(folder: Path, picture: Path, camera: Camera | None, hand: dict[st
     if side not in ("left", "right", None):
         raise HandposeError(f"side is {side!r}, expected left, right or null")
     mask = _existing(folder, hand["mask"]) if hand.get("mask") else None
-    return _Hand(picture, camera, side, joints_px, valid, joints_mm, mask)
+    return _Hand(picture, camera, side, joints_px, valid, joints_mm, mask, mirrored)
 
 
 def _joints(hand: dict[str, Any], key: str, width: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from handpose.errors import HandposeError
 def add_read_argument(parser: argparse.ArgumentParser) -> None:
     """Declare --read."""
     parser.add_argument(
-        "--read", nargs="+", default=[], metavar="OPTION=VALUE",
+        "--read", nargs="+", action="extend", default=[], metavar="OPTION=VALUE",
         help="how a dataset is read, as wrist=fingers; a dataset's options are told where it does not have one",
     )  # fmt: skip
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,11 +23,10 @@ from handpose.skeleton import N_JOINTS, Side
 
 Split = Literal["train", "held_out"]
 
-# Photographs of people who never train a network: checkpoints and thresholds are chosen on them. By set, what their file names hold.
-_HELD_OUT = {
-    "sign_digits": ("__IMG_45", "__IMG_55"),  # the camera's running number goes person by person
-    "hands_dguzk": ("5-", "IMG2022", "IMG_38", "S__"),
-}
+# Photographs of people who never train a network: checkpoints and thresholds are chosen on them. By set, what their file names hold, or
+# the camera's running numbers, in which each person shows the digits from 0 to 9.
+_HELD_OUT_NAMES = {"hands_dguzk": ("5-", "IMG2022", "S__")}
+_HELD_OUT_NUMBERS = {"sign_digits": (range(4506, 4594), range(5507, 5592))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,10 @@ def read(path: Path, split: Split | None = None) -> PhotoSet:
 
 
 def _is_held_out(set_name: str, file_name: str) -> bool:
-    return any(part in file_name for part in _HELD_OUT.get(set_name, ()))
+    if any(part in file_name for part in _HELD_OUT_NAMES.get(set_name, ())):
+        return True
+    number = re.search(r"IMG_(\d+)", file_name)
+    return number is not None and any(int(number[1]) in those for those in _HELD_OUT_NUMBERS.get(set_name, ()))
 
 
 def _load(path: Path, reader) -> dict[str, tuple[LabelledHand, ...]]:

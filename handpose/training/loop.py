@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -74,10 +75,9 @@ def run_loop(
     if resume:
         state |= checkpoint.restore(folder.path, learner.assign)
         folder.rewind(state["step"])
-    else:
-        folder.begin()
     started = time.monotonic() - state["seconds"]
     batches = task.batches(state["step"])
+    coming: Iterator[dict] = batches
     batch: dict[str, np.ndarray] = {}
     bar = tqdm(
         total=config.steps or None, initial=state["step"], unit="step", mininterval=5, dynamic_ncols=True,
@@ -99,6 +99,11 @@ def run_loop(
         state["best"], state["stale"] = (score, 0) if best else (state["best"], state["stale"] + 1)
 
     try:
+        if not resume:
+            coming = chain(
+                [next(batches)], batches
+            )  # before a folder is made: it would stand in the way of a better call
+            folder.begin()
         with ctrl_c_waits() as stop_asked:
             while (progress := distribute.agreed(done_share(config, state["step"], time.monotonic() - started))) < 1:
                 if distribute.agreed(float(stop_asked())):
@@ -108,7 +113,7 @@ def run_loop(
                 if config.patience and state["stale"] >= config.patience:
                     log(f"no better for {state['stale']} evaluations: stopped early, after {state['step']} steps")
                     break
-                batch = next(batches)
+                batch = next(coming)
                 losses = learner.step(state["step"], batch, progress)
                 state["step"] += 1
                 for name, value in losses.items():

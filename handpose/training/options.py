@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from handpose.command import require
 from handpose.errors import HandposeError
 from handpose.training.board import Board
 from handpose.training.distribute import share
@@ -47,12 +48,21 @@ Config = TypeVar("Config", bound=RunConfig)
 _OF_THE_CALL = ("o", "resume", "devices")  # options that are not the run's own
 
 
-def add_run_arguments(parser: argparse.ArgumentParser, folder: str, batch: int, minutes: int) -> None:
-    """Declare the options of a run that mixes sources: `folder`, `batch` and `minutes` are its defaults."""
-    parser.add_argument("--i", nargs="+", metavar="SOURCE", help="folders of datasets, or the word render or libhand")
+def add_run_arguments(
+    parser: argparse.ArgumentParser, folder: str, batch: int, minutes: int, of: str = "datasets"
+) -> None:
+    """Declare the options of a run that mixes sources, folders `of` something: `folder`, `batch` and `minutes` are its defaults."""
+    parser.add_argument(
+        "--i", nargs="+", action="extend", metavar="SOURCE", help=f"folders of {of}, or the word render or libhand"
+    )
     parser.add_argument("--mix", help="share of each source, as 0.6,0.4 (default: equal)")
     parser.add_argument(
-        "--freeze", nargs="+", default=[], metavar="NAME", help="stages or layers that stay fixed, as stem stage0"
+        "--freeze",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="stages or layers that stay fixed, as stem stage0",
     )
     parser.add_argument(
         "--workers", type=int, default=0, metavar="N",
@@ -97,11 +107,7 @@ def run_fields(args: argparse.Namespace) -> dict[str, Any]:
 
 def loop_fields(args: argparse.Namespace) -> dict[str, Any]:
     """Give the fields that `add_loop_arguments` declares. Raises HandposeError where one makes no sense."""
-    for option in ("batch", "evaluate_every", "save_every"):
-        if getattr(args, option) < 1:
-            raise HandposeError(f"--{option.replace('_', '-')} must be 1 or more, not {getattr(args, option)}")
-    if args.patience < 0:
-        raise HandposeError(f"--patience must be 0 or more, not {args.patience}")
+    require(args, batch=1, evaluate_every=1, save_every=1, patience=0, steps=0, minutes=0, seed=0)
     if args.init and not Path(args.init).is_file():
         raise HandposeError(f"{args.init}: no weights to start from; give --init a .weights.h5 file")
     minutes = args.minutes or (0.0 if args.steps else args.default_minutes)

@@ -99,4 +99,8 @@ class RunDir:
 
 
 def _exists(path: Path) -> HandposeError:
+    if (path / CONFIG_NAME).exists() and not (path / CHECKPOINT_NAME).exists():
+        return HandposeError(
+            f"{path}: exists already, and ended before its first checkpoint; remove it or give another --o"
+        )
     return HandposeError(f"{path}: exists already; continue it with --resume or give another --o")

@@ -93,6 +93,9 @@ def _work(maker, config, lanes: range, first_step: int, ready) -> None:
             pass
     except HandposeError as error:
         _put(ready, str(error), parent)
+    except Exception as error:  # its traceback is told here, where it came about; the training ends in a line
+        _put(ready, f"a data worker failed ({type(error).__name__}: {error})", parent)
+        raise
 
 
 def _put(ready, content, parent: int) -> bool:
