@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from handpose.errors import HandposeError
 
 _JPEG_QUALITY = 95
+_FILM_DIAGONAL_MM = 43.27  # of 36x24 mm
+_ON_ITS_SIDE = (5, 6, 7, 8)  # orientations of EXIF
+_LENSES_MM = (6.0, 2000.0)  # from fisheyes to telescopes
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -32,6 +36,21 @@ def read_image(path: Path) -> np.ndarray:
         return decoded
     deep = decoded.astype(np.float32)  # 16 bits: Pillow would clip them
     return np.repeat((deep / 257).round().clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def fov_deg(path: Path) -> float | None:
+    """Tell the horizontal field of view [deg] of an upright picture by the focal length of film that its EXIF gives; None without one.
+
+    Film and picture are compared by their diagonals, as cameras do (CIPA DCG-001); a picture that was cut smaller shows less than this.
+    """
+    with suppress(Exception), Image.open(path) as picture:  # damaged EXIF tells nothing
+        focal_mm = float(picture.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm, 0))
+        if _LENSES_MM[0] <= focal_mm <= _LENSES_MM[1]:
+            across, other = picture.size
+            if picture.getexif().get(ExifTags.Base.Orientation, 1) in _ON_ITS_SIDE:
+                across, other = other, across
+            return math.degrees(2 * math.atan(across / math.hypot(across, other) * _FILM_DIAGONAL_MM / (2 * focal_mm)))
+    return None
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

@@ -12,7 +12,7 @@ from tests_data import write_photo_set
 from handpose.data import open_dataset, photos
 from handpose.data.cutout import hand_alpha
 from handpose.errors import HandposeError
-from handpose.images import read_image
+from handpose.images import fov_deg, read_image
 from regnet.labelled import open_split
 
 
@@ -101,6 +101,22 @@ def test_broken_labels_name_the_file(tmp_path, broken):
     (folder / "pseudo_labels.json").write_text(broken)
     with pytest.raises(HandposeError, match="pseudo_labels.json"):
         photos.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("focal_mm", "turned", "fov"),
+    [(26, False, 67.3), (26, True, 53.1), (50, False, 38.2), (0, False, None), (None, False, None)],
+)
+def test_the_field_of_view_comes_from_the_focal_length_of_film(tmp_path, focal_mm, turned, fov):
+    """26 mm, a phone's, on 4:3: 43.27 mm of diagonal are 34.6 mm across, so 2 atan(34.6 / 52)."""
+    exif = Image.Exif()
+    if focal_mm is not None:
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = focal_mm
+    exif[ExifTags.Base.Orientation] = 6 if turned else 1
+    Image.new("RGB", (80, 60)).save(tmp_path / "a.jpg", exif=exif)
+    assert fov_deg(tmp_path / "a.jpg") == (fov and pytest.approx(fov, abs=0.1))
+    (tmp_path / "b.jpg").write_bytes(b"no picture")
+    assert fov_deg(tmp_path / "b.jpg") is None
 
 
 def test_missing_pictures_and_labels_are_named(tmp_path):

@@ -9,6 +9,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 from tracker_fakes import CAMERA, Hand, World, moving_hand
 
 from handpose.images import read_image
@@ -126,6 +127,20 @@ def test_a_picture_that_the_camera_does_not_fit_is_named(world, tmp_path, camera
     said = capsys.readouterr().err
     assert "tall.png: the camera is for frames of 640x480 px" in said and "what was tracked is kept" in said
     assert [row["image"] for row in read_tracks(tmp_path / "t.jsonl")[1]] == ["a.png"]
+
+
+@pytest.mark.parametrize(("options", "origin", "focal_px"), [([], "exif", 480.7), (["--fov", "90"], "fov", 320.0)])
+def test_a_pictures_own_focal_length_counts_where_nothing_is_given(world, tmp_path, options, origin, focal_px):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = 26
+    Image.new("RGB", (640, 480), (90, 90, 90)).save(folder / "a.jpg", exif=exif)
+    Image.new("RGB", (640, 480), (90, 90, 90)).save(folder / "b.jpg")
+    assert run("--images", folder, *options, "--output", tmp_path / "t.jsonl") == 0
+    own, plain = (row["camera"] for row in read_tracks(tmp_path / "t.jsonl")[1])
+    assert own["origin"] == origin and own["fx"] == pytest.approx(focal_px, abs=0.1)
+    assert plain["origin"] == ("fov" if options else "default")
 
 
 def test_output_may_be_said_more_than_once(world, video, tmp_path):

@@ -50,9 +50,9 @@ class FingerMeter(HandTracker):
         self._keep_looks()
         return hands
 
-    def picture(self, image_rgb: np.ndarray) -> list[TrackedHand]:
+    def picture(self, image_rgb: np.ndarray, fov_deg: float | None = None) -> list[TrackedHand]:
         """Find the hand of a picture, as HandTracker does, and keep the look at it."""
-        hands = super().picture(image_rgb)
+        hands = super().picture(image_rgb, fov_deg)
         self._keep_looks()
         return hands
 

@@ -95,11 +95,14 @@ class HandTracker:
         self._let_go(time_s)
         return [track.hand() for track in sorted(self._tracks, key=lambda track: track.number)]
 
-    def picture(self, image_rgb: np.ndarray) -> list[TrackedHand]:
-        """Find the hands of a picture on its own, ids from 1, best first; what was tracked before is forgotten."""
+    def picture(self, image_rgb: np.ndarray, fov_deg: float | None = None) -> list[TrackedHand]:
+        """Find the hands of a picture on its own, ids from 1, best first; what was tracked before is forgotten.
+
+        `fov_deg` is its own horizontal field of view, where it is known; a camera or a field of view of the tracker's goes before.
+        """
         self.reset()
         self.stage_ms = {"detect": 0.0, "regnet": 0.0, "fit": 0.0}
-        image, camera = self._prepared(image_rgb)
+        image, camera = self._prepared(image_rgb, fov_deg)
 
         def find(whole: np.ndarray) -> list[Detection]:
             return look_everywhere(whole, self.detector)
@@ -108,10 +111,13 @@ class HandTracker:
             self._welcome(sight, camera, 0.0)
         return [track.hand() for track in self._tracks]
 
-    def camera_for(self, size_px: tuple[int, int]) -> Camera:
-        """Give the camera for frames of a size. Raises HandposeError where the given one is for another shape of frames."""
+    def camera_for(self, size_px: tuple[int, int], fov_deg: float | None = None) -> Camera:
+        """Give the camera for frames of a size, by their own field of view where nothing was given.
+
+        Raises HandposeError where the given camera is for another shape of frames.
+        """
         if self.camera is None:
-            return Camera.from_fov(size_px, self.fov_deg)
+            return Camera.from_fov(size_px, self.fov_deg or fov_deg)
         if self.camera.size_px == size_px:
             return self.camera
         (width, height), (own_width, own_height) = size_px, self.camera.size_px
@@ -119,10 +125,10 @@ class HandTracker:
             raise HandposeError(f"the camera is for frames of {own_width}x{own_height} px, these have {width}x{height}")
         return self.camera.scaled_to(size_px)
 
-    def _prepared(self, frame_rgb: np.ndarray) -> tuple[np.ndarray, Camera]:
+    def _prepared(self, frame_rgb: np.ndarray, fov_deg: float | None = None) -> tuple[np.ndarray, Camera]:
         if frame_rgb.ndim != 3 or frame_rgb.shape[2] != 3 or frame_rgb.dtype != np.uint8:
             raise HandposeError(f"a frame is (H, W, 3) RGB uint8, not {frame_rgb.shape} {frame_rgb.dtype}")
-        camera = self.camera_for((frame_rgb.shape[1], frame_rgb.shape[0]))
+        camera = self.camera_for((frame_rgb.shape[1], frame_rgb.shape[0]), fov_deg)
         if self._tracks and self._tracks[0].camera.size_px != camera.size_px:
             self.reset()
         return np.ascontiguousarray(frame_rgb[:, ::-1]) if self.mirrored else frame_rgb, camera

@@ -25,7 +25,7 @@ from tracker.viewer import View, Viewer
 
 @dataclass
 class Outputs:
-    """Where a run's results go. camera_origin: given, fov or default; hand_scale: calibrated, given or default."""
+    """Where a run's results go. camera_origin: given, fov or default, for which a picture's EXIF may stand in; hand_scale: calibrated, given or default."""
 
     tracks: Sequence[Path] = ()
     overlay: Path | None = None
@@ -137,7 +137,10 @@ def _frames(source: Source, outputs: Outputs) -> Iterator[Frame]:
 def _track(tracker: HandTracker, frame: Frame, summary: Summary) -> list[TrackedHand]:
     started = time.perf_counter()
     try:
-        hands = tracker.picture(frame.image) if frame.time_s is None else tracker(frame.image, frame.time_s)
+        if frame.time_s is None:
+            hands = tracker.picture(frame.image, frame.fov_deg)
+        else:
+            hands = tracker(frame.image, frame.time_s)
     except HandposeError as error:
         raise HandposeError(f"{frame.name or f'frame {frame.index}'}: {error}; what was tracked is kept") from error
     summary.frame_ms.append(1000 * (time.perf_counter() - started))
@@ -148,7 +151,7 @@ def _track(tracker: HandTracker, frame: Frame, summary: Summary) -> list[Tracked
 
 def _view(tracker: HandTracker, frame: Frame, hands: list[TrackedHand]) -> View:
     image = frame.image[:, ::-1] if tracker.mirrored else frame.image
-    camera = tracker.camera_for((image.shape[1], image.shape[0]))
+    camera = tracker.camera_for((image.shape[1], image.shape[0]), frame.fov_deg)
     return View(frame.index, frame.time_s, image, hands, camera, tracker.stage_ms)
 
 
@@ -156,7 +159,8 @@ def _row(tracker: HandTracker, frame: Frame, hands: list[TrackedHand], origin: s
     if frame.name is None:
         return frame_row(frame.index, frame.time_s, hands)
     size = (frame.image.shape[1], frame.image.shape[0])
-    camera = tracker.camera_for(size).to_dict() | {"origin": origin}
+    origin = "exif" if frame.fov_deg and origin == "default" else origin
+    camera = tracker.camera_for(size, frame.fov_deg).to_dict() | {"origin": origin}
     return frame_row(frame.index, None, hands, image=frame.name, size_px=list(size), camera=camera)
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from handpose.errors import HandposeError
-from handpose.images import read_image
+from handpose.images import fov_deg, read_image
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # silent; FFmpeg reads it once, before the first file
 
@@ -27,7 +27,8 @@ _SHORT_S = 0.5  # so much earlier the last frame may come than a file ends: soun
 class Frame:
     """A picture (H, W, 3) RGB uint8, its number, its time [s] (None for a picture of its own), its file name if it has one.
 
-    captured_s: when it was taken, by time.perf_counter() [s]; None where it was not taken just now.
+    captured_s: when it was taken, by time.perf_counter() [s]; None where it was not taken just now. fov_deg: its horizontal field of view,
+    where its file tells it.
     """
 
     image: np.ndarray
@@ -35,6 +36,7 @@ class Frame:
     time_s: float | None
     name: str | None = None
     captured_s: float | None = None
+    fov_deg: float | None = None
 
 
 class Source(Protocol):
@@ -152,7 +154,7 @@ class ImageSource:
                 print(error, file=sys.stderr)
                 self._skipped += 1
                 continue
-            yield Frame(image, index, None, path.name)
+            yield Frame(image, index, None, path.name, fov_deg=fov_deg(path))
             index += 1
         if index == 0:
             raise HandposeError(f"{self.folder}: none of the {len(self._paths)} pictures could be read")
