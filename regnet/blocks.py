@@ -30,9 +30,9 @@ def residual(x, filters: int, stride: int, name: str):
 
 
 def stage(x, filters: int, stride: int, further: int, name: str):
-    """Chain residual blocks `name`a, `name`b and so on: the first takes the map to its new shape, at most four `further` ones keep it."""
+    """Chain residual blocks `name`a, `name`b and so on: the first takes the map to its new shape, at most five `further` ones keep it."""
     x = residual(x, filters, stride, f"{name}a")
-    for block in "bcde"[:further]:
+    for block in "bcdef"[:further]:
         x = residual(x, filters, 1, f"{name}{block}")
     return x
 

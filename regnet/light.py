@@ -18,7 +18,7 @@ from regnet.lift import lifted
 # By stage, at 32, 16, 8 and 4 px: channels, and residual blocks after the first. Blocks on fine maps cost time, those on coarse
 # ones weights, of which 25 MB hold few more.
 WIDTHS = (48, 96, 176, 256)
-BLOCKS = (2, 4, 4, 3)
+BLOCKS = (4, 5, 4, 3)
 
 
 def build_light(input_size: int = 128, widths: tuple[int, ...] = WIDTHS, projection: bool = True) -> keras.Model:
