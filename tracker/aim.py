@@ -15,7 +15,7 @@ from handpose.prediction import Prediction
 STILL_THERE = 0.45  # a tracked hand stays tracked while its score is at least this
 SMALLEST_CROP_PX = 12.0
 _LEAST_CONFIDENCE = 0.15  # a joint less sure than this is aimed at where the fit puts it
-_FOUND_WEIGHTS, _FOUND_BIAS = np.array([1.51, 0.85, 0.0]), -3.07  # of detector, presence, confidence
+_FOUND_WEIGHTS, _FOUND_BIAS = np.array([0.99, 0.8, 0.0]), -3.45  # of detector, presence, confidence
 
 
 def crop_around(camera: Camera, joints_px: np.ndarray, otherwise: Crop) -> Crop:
