@@ -72,14 +72,14 @@ def run(args: argparse.Namespace) -> None:
         for index in tqdm(chosen, unit="frame", disable=None):
             sample = with_mask(dataset[index], args.masks) if args.masks else dataset[index]
             picture, joints_px, reason = prepared(sample, args.size, ground)
-            reasons[reason] += 1
-            if not reason:
+            if reason:
+                reasons[reason] += 1
+            else:
                 folder.add(picture, joints_px)
     finally:  # however far it came: what is kept can be trained on
-        kept = reasons.pop("", 0)
         folder.finish()
         dropped = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common()) or "none"
-        print(f"{folder.path}: {kept} of {len(chosen)} frames kept; dropped: {dropped}")
+        print(f"{folder.path}: {folder.count} of {len(chosen)} frames kept; dropped: {dropped}")
 
 
 def with_mask(sample: Sample, folder: Path) -> Sample:

@@ -207,7 +207,7 @@ def test_prepare_keeps_what_it_has_when_it_is_stopped(tmp_path, capsys, monkeypa
 
     monkeypatch.setattr(prepare._Folder, "add", stopped)
     monkeypatch.setattr(
-        prepare, "prepared", lambda *_: (np.full((64, 64, 4), 200, np.uint8), np.full((21, 2), 30.0), "")
+        prepare, "prepared", lambda *_: (np.full((64, 64, 4), 200, np.uint8), np.arange(42.0).reshape(21, 2), "")
     )
     assert main(["prepare", "--i", str(folder), "--o", str(tmp_path / "real"), "--size", "64"]) == 0
     said = capsys.readouterr()
