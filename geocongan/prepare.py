@@ -175,9 +175,8 @@ class _Folder:
     def add(self, picture: np.ndarray, joints_px: np.ndarray) -> None:
         self.count += 1
         self.joints[f"image_{self.count}"] = np.round(joints_px, 2).tolist()
-        write_image(
-            self.path / "mask" / f"image_{self.count}.png", picture[..., 3]
-        )  # a frame is there with its colours
+        # Colours come last: with them a frame is there.
+        write_image(self.path / "mask" / f"image_{self.count}.png", picture[..., 3])
         write_image(self.path / "color" / f"image_{self.count}_color.png", picture[..., :3])
         if self.count % _SHOWN_EVERY == 1 and len(self.shown) < _SHOWN:
             self.shown.append(on_white(picture))

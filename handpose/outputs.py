@@ -40,6 +40,14 @@ def check_writable(path: Path) -> None:
         pass
 
 
+def check_picture(path: Path) -> None:
+    """Raise HandposeError where a name's ending is no picture's."""
+    import cv2  # not needed by most commands
+
+    if not cv2.haveImageWriter(str(path)):
+        raise HandposeError(f"{path}: cannot be written as a picture; end it in .jpg or .png")
+
+
 def check_space(path: Path) -> None:
     """Raise HandposeError before the disk is full, while a file that grows can still be finished."""
     if shutil.disk_usage(path.parent).free < _RESERVE_BYTES:

@@ -45,9 +45,8 @@ def random_placement(
     rng: np.random.Generator, window: int, size: int, squeeze: float = SQUEEZE, spread: float = 1.0
 ) -> Placement:
     """Draw how far a detector's crop misses the ideal one, with less `spread` by less; one in twelve cuts the hand off."""
-    scale = (
-        size / CROP_SIZE * np.exp(np.clip(rng.normal(0.0, 0.14), -0.3, 0.3)) ** spread
-    )  # windows are made for small crops
+    usual = size / CROP_SIZE  # windows are made for small crops
+    scale = usual * np.exp(np.clip(rng.normal(0.0, 0.14), -0.3, 0.3)) ** spread
     roll = rng.uniform(-np.pi, np.pi) if rng.random() < 0.12 else np.clip(rng.normal(0.0, 0.3), -0.9, 0.9)
     roll *= spread
     reach = 0.35 if rng.random() < 0.08 else 0.06 * spread

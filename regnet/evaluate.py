@@ -16,7 +16,7 @@ import numpy as np
 from handpose.command import require
 from handpose.data.options import add_read_argument, check_read, name_of
 from handpose.errors import HandposeError
-from handpose.outputs import prepare_outputs, write_json
+from handpose.outputs import check_picture, prepare_outputs, write_json
 from handpose.synthesis import RENDER
 from regnet.averaged import AveragingPredictor
 from regnet.labelled import (
@@ -120,10 +120,8 @@ def load_predictor(weights: str | None) -> Predictor:
 
 def _outputs(args: argparse.Namespace) -> list[Path]:
     """Give the files that will be written; of a report that is not there yet its folder."""
-    import cv2
-
-    if args.output and not cv2.haveImageWriter(args.output):
-        raise HandposeError(f"{args.output}: cannot be written as a picture; end it in .jpg or .png")
+    if args.output:
+        check_picture(Path(args.output))
     files = [Path(path) for path in (args.output, args.json) if path]
     if not args.report:
         return files

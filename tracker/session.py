@@ -71,7 +71,7 @@ def run_session(
             bar = stack.enter_context(_progress(source))
             stack.enter_context(source)
             for frame in _frames(source, outputs):
-                hands = _track(tracker, frame, summary)
+                hands = _track(tracker, frame, summary, outputs)
                 row = _row(tracker, frame, hands, outputs.camera_origin)
                 for writer in writers:
                     writer.write(row)
@@ -129,12 +129,14 @@ def _frames(source: Source, outputs: Outputs) -> Iterator[Frame]:
     try:
         yield from source
     except HandposeError as error:
-        if outputs.tracks or outputs.overlay:
-            raise HandposeError(f"{error}; what was tracked is kept") from error
-        raise
+        raise _with_what_is_kept(str(error), outputs) from error
 
 
-def _track(tracker: HandTracker, frame: Frame, summary: Summary) -> list[TrackedHand]:
+def _with_what_is_kept(message: str, outputs: Outputs) -> HandposeError:
+    return HandposeError(f"{message}; what was tracked is kept" if outputs.tracks or outputs.overlay else message)
+
+
+def _track(tracker: HandTracker, frame: Frame, summary: Summary, outputs: Outputs) -> list[TrackedHand]:
     started = time.perf_counter()
     try:
         if frame.time_s is None:
@@ -142,7 +144,7 @@ def _track(tracker: HandTracker, frame: Frame, summary: Summary) -> list[Tracked
         else:
             hands = tracker(frame.image, frame.time_s)
     except HandposeError as error:
-        raise HandposeError(f"{frame.name or f'frame {frame.index}'}: {error}; what was tracked is kept") from error
+        raise _with_what_is_kept(f"{frame.name}: {error}" if frame.name else str(error), outputs) from error
     summary.frame_ms.append(1000 * (time.perf_counter() - started))
     summary.frames += 1
     summary.with_hand += any(hand.state is State.TRACKED for hand in hands)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from handpose.data.broken import Broken, BrokenFiles
@@ -17,7 +16,7 @@ from handpose.data.options import add_read_argument
 from handpose.data.published import compared
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
-from handpose.outputs import prepare_outputs
+from handpose.outputs import check_picture, prepare_outputs
 from handpose.skeleton import BONES, JOINT_NAMES, M0, WRIST
 
 if TYPE_CHECKING:
@@ -84,8 +83,7 @@ def run(args: argparse.Namespace) -> None:
         _print_list("broken files", error.lines)
         raise HandposeError(f"{args.i}: {len(error.lines)} broken files, listed above; mend or remove them") from error
     path = args.o or Path(f"{dataset.name.replace(' ', '_')}_inspect.png")
-    if not cv2.haveImageWriter(str(path)):
-        raise HandposeError(f"{path}: cannot be written as a picture; end it in .jpg or .png")
+    check_picture(path)
     prepare_outputs("handpose", [path])
     found = _look(dataset, args.n)
     print(f"{dataset.name}: {len(dataset):,} hands, {found.sides.total():,} of them read, {dict(found.sides)}")

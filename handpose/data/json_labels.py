@@ -46,14 +46,16 @@ class _Hand:
     valid: np.ndarray
     joints_mm: np.ndarray | None
     mask: Path | None
-    mirrored: bool  # its file shows it so
 
 
 class JsonLabels:
-    """The labelled hands of a folder, named after it, in the order of their lines; one Sample each by index."""
+    """The labelled hands of a folder, named after it, in the order of their lines; one Sample each by index.
 
-    def __init__(self, folder: Path, hands: list[_Hand]):
-        self.name, self.folder, self._hands = folder.resolve().name, folder, hands
+    Files that are `mirrored` are turned back when they are read.
+    """
+
+    def __init__(self, folder: Path, hands: list[_Hand], mirrored: bool):
+        self.name, self.folder, self._hands, self._mirrored = folder.resolve().name, folder, hands, mirrored
 
     def __len__(self) -> int:
         return len(self._hands)
@@ -65,13 +67,13 @@ class JsonLabels:
         load_mask = partial(read_silhouette, hand.mask) if hand.mask else None
         return Sample(
             name=picture.relative_to(self.folder).as_posix() + (f" {hand.side}" if hand.side else ""),
-            load_image=partial(_turned_back, load_image) if hand.mirrored else load_image,
+            load_image=partial(_turned_back, load_image) if self._mirrored else load_image,
             joints_px=hand.joints_px,
             valid=hand.valid,
             joints_mm=hand.joints_mm,
             side=hand.side,
             camera=camera,
-            load_mask=partial(_turned_back, load_mask) if hand.mirrored and load_mask else load_mask,
+            load_mask=partial(_turned_back, load_mask) if self._mirrored and load_mask else load_mask,
         )
 
 
@@ -103,26 +105,26 @@ def read(path: Path, split: Split | None = None) -> JsonLabels:
                 if number == 1 and "format" in row:
                     mirrored = row.get("mirrored") is True
                 elif split in (None, "held_out" if row.get("held_out") else "train"):
-                    hands += _read_row(path, row, mirrored)
+                    hands += _read_row(path, row)
             except (HandposeError, ValueError, KeyError, TypeError, AttributeError) as error:
                 reason = f"no {error}" if isinstance(error, KeyError) else error
                 raise HandposeError(f"{labels}: line {number}: {reason}") from error
     broken.check()
     if not hands:
         raise HandposeError(f"{labels}: no hand is labelled in it{f' for {split}' if split else ''}")
-    return JsonLabels(path, hands)
+    return JsonLabels(path, hands, mirrored)
 
 
 def _turned_back(load: Callable[[], np.ndarray]) -> np.ndarray:
     return np.ascontiguousarray(load()[:, ::-1])
 
 
-def _read_row(folder: Path, row: dict[str, Any], mirrored: bool) -> list[_Hand]:
+def _read_row(folder: Path, row: dict[str, Any]) -> list[_Hand]:
     picture, camera = _existing(folder, row["image"]), _camera(row)
-    return [_read_hand(folder, picture, camera, hand, mirrored) for hand in row["hands"]]
+    return [_read_hand(folder, picture, camera, hand) for hand in row["hands"]]
 
 
-def _read_hand(folder: Path, picture: Path, camera: Camera | None, hand: dict[str, Any], mirrored: bool) -> _Hand:
+def _read_hand(folder: Path, picture: Path, camera: Camera | None, hand: dict[str, Any]) -> _Hand:
     joints_mm = _joints(hand, "joints_mm", 3) if hand.get("joints_mm") is not None else None
     if joints_mm is not None and (joints_mm[:, 2] <= 0).any():
         raise HandposeError("a joint lies behind the camera")
@@ -142,7 +144,7 @@ def _read_hand(folder: Path, picture: Path, camera: Camera | None, hand: dict[st
     if side not in ("left", "right", None):
         raise HandposeError(f"side is {side!r}, expected left, right or null")
     mask = _existing(folder, hand["mask"]) if hand.get("mask") else None
-    return _Hand(picture, camera, side, joints_px, valid, joints_mm, mask, mirrored)
+    return _Hand(picture, camera, side, joints_px, valid, joints_mm, mask)
 
 
 def _joints(hand: dict[str, Any], key: str, width: int) -> np.ndarray:

@@ -100,9 +100,8 @@ def run_loop(
 
     try:
         if not resume:
-            coming = chain(
-                [next(batches)], batches
-            )  # before a folder is made: it would stand in the way of a better call
+            # Before a folder is made: what cannot be made must not leave one in the way of a better call.
+            coming = chain([next(batches)], batches)
             folder.begin()
         with ctrl_c_waits() as stop_asked:
             while (progress := distribute.agreed(done_share(config, state["step"], time.monotonic() - started))) < 1:

@@ -57,13 +57,9 @@ def add_run_arguments(
     )
     parser.add_argument("--mix", help="share of each source, as 0.6,0.4 (default: equal)")
     parser.add_argument(
-        "--freeze",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME",
+        "--freeze", nargs="+", action="extend", default=[], metavar="NAME",
         help="stages or layers that stay fixed, as stem stage0",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--workers", type=int, default=0, metavar="N",
         help=f"processes that make batches, at most {LANES} (default: one for every two cores)",
