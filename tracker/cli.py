@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from handpose.command import exit_code
 from handpose.errors import HandposeError
-from tracker.options import ANIMATED, RECORDING, open_source, parse_calibrate, parse_smooth, parse_track
+from tracker.options import ANIMATED, RECORDING, open_source, parse_calibrate, parse_report, parse_smooth, parse_track
 
 if TYPE_CHECKING:
     from tracker.sources import Source
@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exit_code("tracker", partial(_train_detector, arguments[1:]))
     if arguments[:1] == ["smooth"]:
         return exit_code("tracker", partial(_smooth, parse_smooth(arguments[1:])))
+    if arguments[:1] == ["report"]:
+        return exit_code("tracker", partial(_report, parse_report(arguments[1:])))
     if arguments[:1] == ["calibrate"]:
         return exit_code("tracker", partial(_calibrate, parse_calibrate(arguments[1:])))
     return exit_code("tracker", partial(_track, parse_track(arguments)))
@@ -69,6 +71,12 @@ def _smooth(args: argparse.Namespace) -> None:
     if any(path.resolve() == args.i.resolve() for path in args.output):
         raise HandposeError(f"{args.i}: cannot be smoothed and written at once")
     print(f"tracker: {smooth_file(args.i, args.output)}", file=sys.stderr)
+
+
+def _report(args: argparse.Namespace) -> None:
+    from tracker.report import report_file
+
+    print(report_file(args.i, args.output))
 
 
 def _calibrate(args: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The options of the command `tracker` and of its subcommands `smooth` and `calibrate`."""
+"""The options of the command `tracker` and of its subcommands `smooth`, `report` and `calibrate`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def parse_track(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "tracker",
         description="Track hands: 21 joints in pixels and millimetres and 26 joint parameters for each hand and frame.",
-        epilog="`tracker smooth --help` tells how to smooth the tracks of a finished clip, `tracker calibrate --help` how to measure your hand, "
-        "`tracker train-detector --help` how to train the detector.",
+        epilog="`tracker smooth --help` tells how to smooth the tracks of a finished clip, `tracker report --help` how good they are, "
+        "`tracker calibrate --help` how to measure your hand, `tracker train-detector --help` how to train the detector.",
     )
     source = add_sources(parser)
     source.add_argument("--demo", action="store_true", help="a rendered clip that comes along, whose truth is known")
@@ -51,11 +51,25 @@ def parse_smooth(arguments: list[str]) -> argparse.Namespace:
         description="Smooth the tracks of a finished clip both ways in time: what the live filter trails is given back, and a hand hidden for "
         "a moment moves on from where it was to where it comes back.",
     )
-    parser.add_argument(
-        "--i", type=path_ending(".jsonl", told="tracks are read from"), required=True, metavar="TRACKS.jsonl",
-        help="what `tracker --output` wrote",
-    )  # fmt: skip
+    _add_tracks(parser)
     _add_outputs(parser, *_TRACKS, required=True)
+    return parser.parse_args(arguments)
+
+
+def parse_report(arguments: list[str]) -> argparse.Namespace:
+    """Read the options of `tracker report`."""
+    parser = argparse.ArgumentParser(
+        "tracker report",
+        description="Tell how good the tracks of a clip are where no truth is known: how far beside the fitted hand its joints were seen, "
+        "how often it is bent beyond the limits of its joints, how much it trembles, and where it was lost.",
+    )
+    _add_tracks(parser)
+    parser.add_argument(
+        "--output",
+        type=path_ending(".json", told="figures are kept as a"),
+        metavar="FILE.json",
+        help="keeps the figures",
+    )
     return parser.parse_args(arguments)
 
 
@@ -121,6 +135,14 @@ def path_ending(*suffixes: str, told: str) -> Callable[[str], Path]:
         return path
 
     return path_of
+
+
+def _add_tracks(parser: argparse.ArgumentParser) -> None:
+    """Add the tracks that are read."""
+    parser.add_argument(
+        "--i", type=path_ending(".jsonl", told="tracks are read from"), required=True, metavar="TRACKS.jsonl",
+        help="what `tracker --output` wrote",
+    )  # fmt: skip
 
 
 def _add_outputs(parser: argparse.ArgumentParser, *suffixes: str, **option: Any) -> None:

@@ -23,7 +23,7 @@ from handpose.rotation import exp_so3, log_so3
 from tracker.aim import where_seen
 from tracker.filters import PixelFilter, PoseFilter
 from tracker.hand import State, TrackedHand, skeleton_of
-from tracker.track_file import Row, frame_row, hands_of, open_writer, read_tracks
+from tracker.track_file import Row, camera_of, frame_row, hands_of, open_writer, read_tracks, times_of
 
 _LAG_S = 0.06  # what the live filter trails by: 0.03 where a hand is fast, 0.1 where it is slow
 _LEAD_S = 0.5
@@ -69,7 +69,7 @@ def smooth(head: Row, rows: Sequence[Row]) -> list[Row]:
     """
     if head.get("smoothed"):
         raise HandposeError("smoothed already, and twice is worse than once: take what `tracker --output` wrote")
-    camera, times_s = _camera(head), _times_s(rows)
+    camera, times_s = camera_of(head), times_of(rows)
     hands = [hands_of(row) for row in rows]
     for stretch in _stretches(hands):
         frames = [frame for frame, _ in stretch]
@@ -77,22 +77,6 @@ def smooth(head: Row, rows: Sequence[Row]) -> list[Row]:
         for (frame, place), hand in zip(stretch, _smoothed(seen, times_s[frames], camera), strict=True):
             hands[frame][place] = hand
     return [row | frame_row(row["frame"], row["time_s"], found) for row, found in zip(rows, hands, strict=True)]
-
-
-def _camera(head: Row) -> Camera:
-    if not head.get("fps") or not head.get("camera"):
-        raise HandposeError("pictures do not move: only tracks of a video can be smoothed")
-    return Camera.from_dict(head["camera"])
-
-
-def _times_s(rows: Sequence[Row]) -> np.ndarray:
-    try:
-        times_s = np.array([(row["time_s"], int(row["frame"])) for row in rows], float).reshape(-1, 2)[:, 0]
-    except (KeyError, TypeError, ValueError) as error:
-        raise HandposeError(f"a row has no frame or no time_s ({error})") from error
-    if not (np.diff(times_s) > 0).all():
-        raise HandposeError("the times of the rows do not grow from row to row")
-    return times_s
 
 
 def _stretches(hands: Sequence[Sequence[TrackedHand]]) -> Iterator[list[tuple[int, int]]]:

@@ -7,13 +7,14 @@ import io
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from handpose.camera import Camera
 from handpose.errors import HandposeError
 from handpose.skeleton import ANGLE_NAMES, JOINT_NAMES, SIDES
 from tracker.animation import AnimationWriter
@@ -104,6 +105,24 @@ def read_tracks(path: str | Path) -> tuple[Row, list[Row]]:
             f"{path}: not a track file of version {VERSION}, the header lacks {', '.join(sorted(unknown)) or 'it'}"
         )
     return rows[0], rows[1:]
+
+
+def camera_of(head: Row) -> Camera:
+    """Give the camera of a video's tracks. Raises HandposeError where they are those of pictures."""
+    if not head.get("fps") or not head.get("camera"):
+        raise HandposeError("pictures do not move: this takes the tracks of a video")
+    return Camera.from_dict(head["camera"])
+
+
+def times_of(rows: Sequence[Row]) -> np.ndarray:
+    """Give the times (T,) [s] of a video's rows. Raises HandposeError where one has none, or they do not grow."""
+    try:
+        times_s = np.array([(row["time_s"], int(row["frame"])) for row in rows], float).reshape(-1, 2)[:, 0]
+    except (KeyError, TypeError, ValueError) as error:
+        raise HandposeError(f"a row has no frame or no time_s ({error})") from error
+    if not (np.diff(times_s) > 0).all():
+        raise HandposeError("the times of the rows do not grow from row to row")
+    return times_s
 
 
 def _hand_row(hand: TrackedHand) -> Row:
