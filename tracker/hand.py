@@ -10,6 +10,13 @@ import numpy as np
 from handpose.kinematics import HandPose
 from handpose.skeleton import PARENTS, Side, Skeleton
 
+# The numbers of a hand, in the order of a track file, and the decimals that it keeps of them, of all others five.
+SHAPES = {
+    "joints_px": (21, 2), "joints_mm": (21, 3), "confidence": (21,), "sigma_mm": (21, 2), "wrist_translation_mm": (3,),
+    "wrist_rotation_rad": (3,), "angles_rad": (20,),
+}  # fmt: skip
+_DECIMALS = {"joints_px": 2, "joints_mm": 2, "confidence": 3, "sigma_mm": 2, "wrist_translation_mm": 3}
+
 
 class State(StrEnum):
     """Whether a hand was seen in this frame, or is carried on by its motion alone."""
@@ -44,6 +51,11 @@ class TrackedHand:
     def vector(self) -> np.ndarray:
         """The pose as kinematics takes it, (26,): wrist [mm, rad] and angles [rad]."""
         return HandPose(self.wrist_translation_mm, self.wrist_rotation_rad, self.angles_rad).to_vector()
+
+
+def rounded(name: str, values: np.ndarray) -> np.ndarray:
+    """Round what `SHAPES` calls by `name` as track files do."""
+    return np.round(values, _DECIMALS.get(name, 5))
 
 
 def skeleton_of(side: Side, joints_mm: np.ndarray) -> Skeleton:

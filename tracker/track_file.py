@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
-import math
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,13 +17,10 @@ from handpose.skeleton import ANGLE_NAMES, JOINT_NAMES, SIDES
 from tracker.animation import AnimationWriter
 from tracker.bvh import encode_bvh
 from tracker.glb import encode_glb
-from tracker.hand import State, TrackedHand
-from tracker.late_writer import LateWriter
+from tracker.hand import SHAPES, State, TrackedHand, rounded
+from tracker.npz import NpzWriter
 
 FORMAT, VERSION = "hand-track", 1
-_SHAPES = {"joints_px": (21, 2), "joints_mm": (21, 3), "confidence": (21,), "sigma_mm": (21, 2),
-           "wrist_translation_mm": (3,), "wrist_rotation_rad": (3,), "angles_rad": (20,)}  # fmt: skip
-_DECIMALS = {"joints_px": 2, "joints_mm": 2, "confidence": 3, "sigma_mm": 2, "wrist_translation_mm": 3}
 
 Row = dict[str, Any]
 
@@ -68,7 +62,7 @@ def open_writer(path: str | Path, head: Row) -> Writer:
     """Open a track file for writing, its kind by its extension. Raises HandposeError where that cannot be done."""
     path = Path(path)
     kinds: dict[str, Callable[[Path, Row], Writer]] = {
-        ".jsonl": _JsonLines, ".csv": _Csv, ".npz": _Npz,
+        ".jsonl": _JsonLines, ".csv": _Csv, ".npz": NpzWriter,
         ".bvh": partial(AnimationWriter, encode=encode_bvh), ".glb": partial(AnimationWriter, encode=encode_glb),
     }  # fmt: skip
     if path.suffix not in kinds:
@@ -127,14 +121,14 @@ def times_of(rows: Sequence[Row]) -> np.ndarray:
 
 def _hand_row(hand: TrackedHand) -> Row:
     row: Row = {"id": hand.id, "side": hand.side, "state": str(hand.state), "score": round(float(hand.score), 4)}
-    return row | {name: np.round(getattr(hand, name), _DECIMALS.get(name, 5)).tolist() for name in _SHAPES}
+    return row | {name: rounded(name, getattr(hand, name)).tolist() for name in SHAPES}
 
 
 def _hand_of(row: Row) -> TrackedHand:
     state = State(row["state"])
-    arrays = {name: np.array(row[name], float).reshape(shape) for name, shape in _SHAPES.items()}
+    arrays = {name: np.array(row[name], float).reshape(shape) for name, shape in SHAPES.items()}
     # A lens may have no place for joints that are not seen.
-    needed = [name for name in _SHAPES if state is State.TRACKED or name != "joints_px"]
+    needed = [name for name in SHAPES if state is State.TRACKED or name != "joints_px"]
     if row["side"] not in SIDES or not all(np.isfinite(arrays[name]).all() for name in needed):
         raise ValueError("a side that is none, or a number that is not finite")
     return TrackedHand(int(row["id"]), row["side"], state, float(row["score"]), **arrays)
@@ -185,52 +179,3 @@ class _Csv:
 
     def close(self) -> None:
         self._file.close()
-
-
-class _Npz(LateWriter):
-    """Arrays with one entry per hand and frame, and per frame its time and image; written at the end: a zip cannot grow row by row.
-
-    Until then a hand is one array, a twelfth of its row: an hour of two hands takes 0.3 GB.
-    """
-
-    def __init__(self, path: Path, head: Row):
-        super().__init__(path, head)
-        self._frames: list[tuple[int, float, str]] = []
-        # Of each hand the place of its frame, id, side, state, score, and all its numbers.
-        self._hands: list[tuple[int, int, str, str, float, np.ndarray]] = []
-
-    def write(self, row: Row) -> None:
-        for hand in row["hands"]:
-            numbers = np.concatenate([np.ravel(hand[name]) for name in _SHAPES], dtype=np.float32, casting="same_kind")
-            start = len(self._frames), hand["id"], sys.intern(hand["side"]), sys.intern(hand["state"])
-            self._hands.append((*start, hand["score"], numbers))
-        time_s = math.nan if row["time_s"] is None else row["time_s"]
-        self._frames.append((row["frame"], time_s, row.get("image", "")))
-
-    def content(self) -> bytes:
-        frames, times_s, images = _columns(self._frames, 3)
-        frame, time_s, image = np.array(frames, int), np.array(times_s, float), np.array(images, str)
-        place, number, side, state, score, numbers = _columns(self._hands, 6)
-        at = np.array(place, int)
-        file = io.BytesIO()
-        np.savez_compressed(
-            file, header=json.dumps(self._head), n_frames=len(self._frames), frame_time_s=time_s, frame_image=image,
-            frame=frame[at], time_s=time_s[at], image=image[at], id=np.array(number, int), side=np.array(side, str),
-            state=np.array(state, str), score=np.array(score, float), **_by_name(numbers),
-        )  # fmt: skip
-        return file.getvalue()
-
-
-def _columns(rows: list[tuple], width: int) -> tuple[tuple, ...]:
-    """Turn rows of `width` values into columns, also where there is no row."""
-    return tuple(zip(*rows, strict=True)) or ((),) * width
-
-
-def _by_name(numbers: tuple[np.ndarray, ...]) -> dict[str, Any]:
-    """Split the numbers of N hands into arrays (N, ...) by name, rounded as in the rows that they came from."""
-    sizes = [math.prod(shape) for shape in _SHAPES.values()]
-    parts = np.split(np.array(numbers, float).reshape(-1, sum(sizes)), np.cumsum(sizes)[:-1], axis=1)
-    return {
-        name: np.round(part, _DECIMALS.get(name, 5)).reshape(-1, *shape)
-        for (name, shape), part in zip(_SHAPES.items(), parts, strict=True)
-    }
