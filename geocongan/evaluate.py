@@ -25,6 +25,7 @@ from geocongan.measures import fid, kid, mask_iou
 from geocongan.plausibility import Judge, auc
 from geocongan.train_silnet import silnet_file
 from geocongan.translator import open_translator, trained_with
+from handpose.command import require
 from handpose.draw import contact_sheet
 from handpose.errors import HandposeError
 from handpose.images import write_image
@@ -64,8 +65,7 @@ def run(args: argparse.Namespace) -> None:
     """Measure, print, and write the figures where asked."""
     if args.n < _LEAST:
         raise HandposeError(f"--n must be at least {_LEAST} for a distance to mean something, not {args.n}")
-    if args.plausibility < 0:
-        raise HandposeError(f"--plausibility must not be negative: {args.plausibility}")
+    require(args, plausibility=0)
     prepare_outputs("geocongan", [path for path in (args.sheet, args.json) if path])
     judge = judged_by(args.silnet, args.weights) if args.silnet else ""
     translator, eye, finder = open_translator(args.weights), Eye(), HandFinder(args.detector)

@@ -91,7 +91,7 @@ def test_it_refuses_what_it_would_overwrite(rendered, tmp_path):
 
 
 def test_wrong_numbers_and_places_get_one_line(tmp_path):
-    with pytest.raises(HandposeError, match="at least 1"):
+    with pytest.raises(HandposeError, match="--n must be 1 or more, not 0"):
         run("--n", 0, "--o", tmp_path / "a")
     assert not (tmp_path / "a").exists()
     (tmp_path / "file").write_text("")

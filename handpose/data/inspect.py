@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from handpose.command import require
 from handpose.data.broken import Broken, BrokenFiles
 from handpose.data.options import add_read_argument
 from handpose.data.published import compared
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `handpose inspect`."""
     parser.add_argument("--i", required=True, type=Path, metavar="DIR", help="a dataset's folder, as downloaded")
     parser.add_argument("--o", type=Path, metavar="FILE.png", help="the contact sheet (default: NAME_inspect.png here)")
-    parser.add_argument("--n", type=int, default=0, help="look at so many samples, spread evenly (default: all)")
+    parser.add_argument("--n", type=int, help="look at so many samples, spread evenly (default: all)")
     add_read_argument(parser)
 
 
@@ -75,8 +76,7 @@ def run(args: argparse.Namespace) -> None:
     from handpose.draw import contact_sheet
     from handpose.images import write_image
 
-    if args.n < 0:
-        raise HandposeError("--n must be at least 1, or left out to look at all samples")
+    require(args, n=1)
     try:
         dataset = open_dataset(args.i, args.read)
     except BrokenFiles as error:
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> None:
         raise HandposeError(f"{args.i}: no hand in it can be shown")
 
 
-def _look(dataset: Dataset, at_most: int) -> _Found:
+def _look(dataset: Dataset, at_most: int | None) -> _Found:
     """Read samples, all or `at_most` spread evenly, with their pictures and masks; note what cannot be read and go on."""
     from tqdm import tqdm
 

@@ -15,10 +15,10 @@ from handpose import cluster
 from handpose.atomic import clear_unfinished
 from handpose.camera import Camera
 from handpose.claim import claim
+from handpose.command import require
 from handpose.data import synth_hands
 from handpose.data.synth_hands import CHROMA, COLOUR_CAMERA, COLOUR_FROM_DEPTH_MM, DEPTH_CAMERA, SIZE_PX
 from handpose.draw import contact_sheet, draw_skeleton
-from handpose.errors import HandposeError
 from handpose.kinematics import HandPose, forward_kinematics
 from handpose.skeleton import Skeleton
 from handpose.synthesis import gltf, libhand, viewpoints
@@ -50,8 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Render. Returns the exit code; raises HandposeError where the folder or the mesh cannot be used."""
-    if args.n < 1 or args.seed < 0:
-        raise HandposeError("--n must be at least 1 and --seed at least 0")
+    require(args, n=1, seed=0)
     mesh = args.mesh.resolve() if args.mesh and args.mesh.exists() else args.mesh  # the word libhand is no path
     work = partial(_render, args.o.resolve(), args.seed, mesh)
     _renderer(*work.args[1:])  # a mesh that cannot be used is told before a folder is made
