@@ -9,7 +9,8 @@ Conventions, everywhere:
   its frame is again right-handed, with the thumb at +x. Zero angles are the flat open hand; flexion is positive towards the palm,
   abduction towards the thumb's side.
 - Networks see left hands: right ones are mirrored in, and the answer is mirrored out.
-- Relative 3D: origin M0, unit |W-M0|, in the axes of the crop's virtual camera.
+- Relative 3D: origin M0, unit |W-M0|, in the axes of the crop's virtual camera; RegNet itself is taught, and gives, that of a camera which
+  looks straight at the hand, turned as the crop is.
 """
 
 from handpose.compiled_cache import use_own_cache

@@ -79,6 +79,10 @@ class Crop:
         """Carry picture pixels (..., 2) to window pixels (..., 2)."""
         return self.camera.project(self.source.rays(points_px) @ self.camera_from_crop)
 
+    def towards(self, joints_px: np.ndarray) -> np.ndarray:
+        """Give the rotation (3, 3) to the window's axes from those of a camera that looks straight at joints (21, 2) [window px] in it."""
+        return _towards(np.ascontiguousarray(joints_px, float), self.focal_px, self.size)
+
     def jittered(self, shift: np.ndarray, scale: float, roll_rad: float) -> Crop:
         """Aim anew: `shift` (2,) in sides, the side times `scale`, turned clockwise by `roll_rad`."""
         aim = np.append(np.asarray(shift, float) * self.size / self.focal_px, 1.0)
@@ -162,6 +166,20 @@ def _aimed(joints_px, lens):
         extent = max(right - left, bottom - top)
         aim = rotation @ np.array([(left + right) / 2, (top + bottom) / 2, 1.0])
     return rotation, extent
+
+
+@njit(cache=True)
+def _towards(joints_px, focal_px, size):
+    """Look along the ray to the middle of joints (21, 2) of a window: of their box where W to M0 points up, as crops are aimed."""
+    up = joints_px[M0] - joints_px[WRIST]
+    angle = np.arctan2(up[0], -up[1])
+    c, s = np.cos(angle), np.sin(angle)
+    columns, rows = joints_px[:, 0] * c + joints_px[:, 1] * s, joints_px[:, 1] * c - joints_px[:, 0] * s
+    column, row = (columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2
+    middle = (size - 1) / 2
+    return _look_along(
+        np.array([(column * c - row * s - middle) / focal_px, (column * s + row * c - middle) / focal_px, 1.0])
+    )
 
 
 @njit(cache=True, error_model="numpy")

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from handpose.camera import Camera
-from handpose.crop import CROP_SIZE, MARGIN, Crop, look_at
+from handpose.crop import CROP_SIZE, MARGIN, Crop
 from handpose.data.cutout import hand_alpha
 from handpose.data.grabcut import alpha_by_joints
 from handpose.data.sample import Sample
@@ -33,8 +33,8 @@ _PHOTOGRAPHS = ("photos", "json_labels")  # readers of whose pictures hands are 
 class Window:
     """A left hand (a right one is mirrored) in a wide window: image (192, 192, 4) with its alpha, joints_px (21, 2) in it, valid (21,).
 
-    joints_rel (21, 3), or None, is in the axes of the window's camera, origin M0, unit |W-M0|, NaN where unknown; focal_px is that
-    camera's. silhouette (192, 192) uint8, 255 on the hand, is what is known of a hand without any labelled joint. (Beside
+    joints_rel (21, 3), or None, is in the axes of the window's camera, which looks straight at the hand, origin M0, unit |W-M0|,
+    NaN where unknown. silhouette (192, 192) uint8, 255 on the hand, is what is known of a hand without any labelled joint. (Beside
     labelled joints it is not asked: those without a label are often hidden, and then not on the visible hand.) The alpha of a
     `cluttered` photograph is all 255 inside it, and `cut_out` tells it.
     """
@@ -43,7 +43,6 @@ class Window:
     joints_px: np.ndarray
     valid: np.ndarray
     has_side: bool
-    focal_px: float
     joints_rel: np.ndarray | None = None
     on_green: bool = False  # its own ground is never to be seen
     silhouette: np.ndarray | None = None
@@ -76,7 +75,7 @@ def cut_window(sample: Sample, reader: str = "", set_name: str = "") -> Window:
         silhouette = None if silhouette is None else np.ascontiguousarray(silhouette[:, ::-1])
     cut, has_side = np.ascontiguousarray(cut), sample.side is not None
     cluttered = reader in _PHOTOGRAPHS and alpha is None and bool(sample.valid.all())
-    return Window(cut, joints_px, sample.valid, has_side, crop.focal_px, joints_rel, on_green, silhouette, cluttered)
+    return Window(cut, joints_px, sample.valid, has_side, joints_rel, on_green, silhouette, cluttered)
 
 
 def _aim(sample: Sample, silhouette: np.ndarray | None, size_px: tuple[int, int]) -> tuple[np.ndarray, Crop]:
@@ -92,19 +91,16 @@ def _aim(sample: Sample, silhouette: np.ndarray | None, size_px: tuple[int, int]
     return np.tile(middle_px, (N_JOINTS, 1)), crop
 
 
-def placed_joints(window: Window, placement: Placement, size: int) -> np.ndarray | None:
-    """Turn a window's 3D joints into the axes of the camera that looks through the placed crop of `size` px; None without 3D.
+def placed_joints(window: Window, placement: Placement) -> np.ndarray | None:
+    """Turn a window's 3D joints as its picture is turned; None without 3D. The placement must not squeeze.
 
-    The placement must not squeeze.
+    The axes stay those of a camera that looks straight at the hand, wherever it lies in the crop: so the picture shows it.
     """
     if window.joints_rel is None:
         return None
-    linear, offset = placement.matrix[:, :2], placement.matrix[:, 2]
-    middle_px = np.linalg.solve(linear, (size - 1) / 2 - offset)  # of the crop, in the window
-    ray = np.append((middle_px - (WINDOW - 1) / 2) / window.focal_px, 1.0)
-    aimed = window.joints_rel @ look_at(ray)
+    linear = placement.matrix[:, :2]
     turn = linear / np.sqrt(np.linalg.det(linear))
-    return np.concatenate([aimed[:, :2] @ turn.T, aimed[:, 2:]], axis=1)
+    return np.concatenate([window.joints_rel[:, :2] @ turn.T, window.joints_rel[:, 2:]], axis=1)
 
 
 class OnDemand(Sequence):

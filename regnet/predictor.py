@@ -39,7 +39,12 @@ class Network(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class WindowPrediction:
-    """RegNet's answer for N windows, as they were given: joints_px (N, 21, 2) [window px], sigma_px (N, 21), joints_rel (N, 21, 3), confidence (N, 21), presence (N,), left (N,)."""
+    """RegNet's answer for N windows, as they were given.
+
+    joints_px (N, 21, 2) [window px], sigma_px (N, 21), confidence (N, 21), presence (N,), left (N,); and joints_rel (N, 21, 3), origin M0,
+    unit |W-M0|, in the axes of a camera that looks straight at the hand, turned as the window is: a window tells neither its focal
+    length nor, therefore, how far off its axis it shows a hand.
+    """
 
     joints_px: np.ndarray
     sigma_px: np.ndarray
@@ -79,7 +84,7 @@ class Predictor:
             Prediction(
                 joints_px=crop.to_image(seen.joints_px[i]),
                 sigma_px=seen.sigma_px[i] * (crop.side_px / crop.size),
-                joints_rel=seen.joints_rel[i],
+                joints_rel=seen.joints_rel[i] @ crop.towards(seen.joints_px[i]).T,
                 confidence=seen.confidence[i],
                 presence=float(seen.presence[i]),
                 left=float(seen.left[i]),

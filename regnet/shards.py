@@ -21,7 +21,7 @@ from handpose.skeleton import N_JOINTS
 from regnet.dataset_crops import WINDOW, Window
 
 MANIFEST = "shards.json"
-FORMAT = 2  # of the records; another number is not read
+FORMAT = 3  # of the records; another number is not read
 QUALITY = 95
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 _LABELS = np.dtype(
@@ -34,7 +34,6 @@ _LABELS = np.dtype(
         ("has_3d", "?"),
         ("has_side", "?"),
         ("on_green", "?"),
-        ("focal_px", "<f8"),
         ("jpeg_bytes", "<i4"),
         ("alpha_bytes", "<i4"),
     ]
@@ -50,7 +49,7 @@ def encode(window: Window, source: int, index: int) -> bytes:
     labels = np.zeros((), _LABELS)
     labels["source"], labels["index"] = source, index
     labels["jpeg_bytes"], labels["alpha_bytes"] = len(jpeg), len(alpha_png)
-    for key in ("joints_px", "valid", "has_side", "on_green", "focal_px"):
+    for key in ("joints_px", "valid", "has_side", "on_green"):
         labels[key] = getattr(window, key)
     if window.joints_rel is not None:
         labels["has_3d"], labels["joints_rel"] = True, window.joints_rel
@@ -67,7 +66,7 @@ def decode(record: bytes) -> Window:
     if len(alpha):
         image[..., 3] = _picture(alpha, cv2.IMREAD_GRAYSCALE)
     return Window(
-        image, labels["joints_px"], labels["valid"], bool(labels["has_side"]), float(labels["focal_px"]),
+        image, labels["joints_px"], labels["valid"], bool(labels["has_side"]),
         labels["joints_rel"] if labels["has_3d"] else None, bool(labels["on_green"]),
         _picture(silhouette, cv2.IMREAD_GRAYSCALE) if len(silhouette) else None,
     )  # fmt: skip

@@ -8,9 +8,19 @@ from hypothesis import strategies as st
 from handpose.camera import Camera
 from handpose.crop import Crop
 from handpose.heatmap import cells_from_px, gaussian_heatmaps
+from handpose.skeleton import M0, WRIST
+from handpose.synthesis.backgrounds import Backgrounds
+from handpose.synthesis.compose import Window
+from handpose.synthesis.sampler import RenderSampler
 from regnet.predictor import Predictor, expected_error_cells
 
 SIZE = 128
+
+
+@pytest.fixture(scope="module")
+def rendered_hands():
+    sampler = RenderSampler(7, SIZE, backgrounds=Backgrounds())
+    return [sampler.rendered(number) for number in range(3)]
 
 
 class LinearNetwork:
@@ -39,8 +49,8 @@ class PaintedNetwork:
 
     input_size = SIZE
 
-    def __init__(self, joints_px):
-        self.joints_px = joints_px
+    def __init__(self, joints_px, joints_rel=np.zeros((21, 3))):
+        self.joints_px, self.joints_rel = joints_px, joints_rel
         self.windows = None
 
     def __call__(self, images):
@@ -49,7 +59,7 @@ class PaintedNetwork:
         heatmaps = gaussian_heatmaps(cells_from_px(self.joints_px, SIZE))[None].repeat(n, 0)
         ones = np.ones((n, 21))
         return {
-            "heatmaps": heatmaps, "joints_rel": np.zeros((n, 21, 3)), "confidence": 0.8 * ones,
+            "heatmaps": heatmaps, "joints_rel": self.joints_rel[None].repeat(n, 0), "confidence": 0.8 * ones,
             "presence": ones[:, :1], "left": 0.9 * ones[:, :1],
         }  # fmt: skip
 
@@ -89,6 +99,26 @@ def test_joints_come_back_to_the_picture(roll, side_px, u, v, side):
     np.testing.assert_allclose(crop.to_crop(prediction.joints_px), joints_window, atol=0.02)
     assert prediction.left == pytest.approx(0.9 if side == "left" else 0.1)
     assert prediction.presence == 1
+
+
+@given(
+    st.floats(-0.12, 0.12), st.floats(-0.12, 0.12), st.floats(0.8, 1.3), st.floats(-3, 3),
+    st.sampled_from(["left", "right"]), st.integers(0, 2),
+)  # fmt: skip
+@settings(max_examples=40, deadline=None)
+def test_3d_taught_by_renders_comes_back_to_the_cameras_axes(rendered_hands, dx, dy, scale, roll, side, number):
+    """However a crop misses the hand, the 3D of a network that says what rendered hands teach is that of the hand before the camera."""
+    hand, mirror = rendered_hands[number], (1, 1, 1) if side == "left" else (-1, 1, 1)
+    offsets = (hand.joints_mm - hand.joints_mm[M0]) / np.linalg.norm(hand.joints_mm[WRIST] - hand.joints_mm[M0])
+    taught = Window.of(hand, SIZE, (dx, dy), scale, roll)
+    network = PaintedNetwork(taught.points(hand.joints_px), taught.turn(offsets))
+    joints_px = hand.joints_px if side == "left" else hand.joints_px * (-1, 1) + (hand.size - 1, 0)
+    shift, turn = ((dx, dy), -roll) if side == "left" else ((-dx, dy), roll)
+    missing = Crop.from_joints(hand.camera, joints_px).jittered(np.array(shift), scale, turn)
+    (prediction,) = Predictor(network)(np.zeros((hand.size, hand.size, 3), np.uint8), [missing], [side])
+    seen = prediction.joints_rel @ missing.camera_from_crop.T
+    away = np.linalg.norm(seen - offsets * mirror, axis=-1)
+    assert away.max() < 0.02, away.max()
 
 
 def test_expected_error_grows_with_the_window_and_with_doubt():

@@ -47,7 +47,7 @@ class Window:
         return canvas_px @ self.crop_from_canvas[:, :2].T + self.crop_from_canvas[:, 2]
 
     def turn(self, vectors: np.ndarray) -> np.ndarray:
-        """Turn vectors (..., 3) of the canvas's camera into the axes of the crop's camera."""
+        """Turn vectors (..., 3) of the canvas's camera, which looks straight at the hand, as the crop is turned."""
         turned = np.array(vectors, float)
         turned[..., :2] = turned[..., :2] @ plane_rotation(self.roll_rad).T
         return turned

@@ -28,8 +28,8 @@ _DENSITY = 0.9  # canvas pixels to one of the item: crops are looser than the ha
 class RenderedItem:
     """A crop of a rendered left hand, as RegNet sees it, and the truth about it.
 
-    image (S, S, 3) uint8; joints_px (21, 2) in it, outside where the crop misses them; joints_rel (21, 3) in the axes of the crop's
-    virtual camera, origin M0, unit |W-M0|; scale_mm |W-M0|; visible (21,): neither covered by a thing nor outside; presence 1.
+    image (S, S, 3) uint8; joints_px (21, 2) in it, outside where the crop misses them; joints_rel (21, 3) in the axes of a camera that looks
+    straight at the hand, turned as the crop is, origin M0, unit |W-M0|; scale_mm |W-M0|; visible (21,): neither covered by a thing nor outside; presence 1.
     """
 
     image: np.ndarray
