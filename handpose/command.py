@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -39,7 +40,12 @@ def run_command(
 
 
 def exit_code(name: str, work: Callable[[], object]) -> int:
-    """Do a command's work; give 0 when it is done or closed by the user, and 1 for an error, told in one line."""
+    """Do a command's work; give 0 when it is done or closed by the user, and 1 for an error, told in one line.
+
+    Names of files may hold what a terminal cannot show: it is escaped.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         work()
     except HandposeError as error:

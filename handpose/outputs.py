@@ -31,7 +31,12 @@ def prepare_outputs(command: str, paths: Iterable[Path]) -> None:
         if existed:
             print(f"{command}: {path} exists and is replaced", file=sys.stderr)
         else:
-            path.unlink()
+            path.resolve().unlink()  # not a link that leads to it
+
+
+def same_file(first: Path, second: Path) -> bool:
+    """Say whether two names are one file, by hard link or other letter case too."""
+    return first.resolve() == second.resolve() or (first.exists() and second.exists() and first.samefile(second))
 
 
 def check_writable(path: Path) -> None:

@@ -78,6 +78,8 @@ def test_outputs_that_cannot_be_written_are_told_before_the_work(no_hands, tmp_p
     (tmp_path / "t.jsonl").mkdir()
     assert "cannot be written" in complaint(capsys, "--video", video, "--output", tmp_path / "t.jsonl")
     assert "at once" in complaint(capsys, "--video", video, "--overlay", video)
+    (linked := video.with_name("linked.mp4")).hardlink_to(video)
+    assert "at once" in complaint(capsys, "--video", video, "--overlay", linked)
     assert video.stat().st_size > 0
     assert not no_hands.detections
 

@@ -1,6 +1,7 @@
 """Commands without the packages they need say in one line what to install."""
 
 import ast
+import io
 import re
 import subprocess
 import sys
@@ -58,3 +59,10 @@ def test_a_file_that_the_system_refuses_is_one_line(capsys):
 
     assert exit_code("tracker", work) == 1
     assert capsys.readouterr().err == "tracker: /closed/film.mp4: Permission denied\n"
+
+
+def test_a_name_that_the_terminal_cannot_show_is_escaped(monkeypatch):
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="cp1251", write_through=True))
+    assert exit_code("tracker", lambda: print("caf\udce9 5 m\xb2")) == 0
+    assert shown.getvalue().rstrip() == rb"caf\udce9 5 m\xb2"

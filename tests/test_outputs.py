@@ -9,7 +9,7 @@ import pytest
 
 from handpose import outputs
 from handpose.errors import HandposeError
-from handpose.outputs import write_json
+from handpose.outputs import prepare_outputs, same_file, write_json
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -28,6 +28,28 @@ def test_what_a_link_leads_to_is_written(tmp_path):
     (tmp_path / "link.json").symlink_to("real.json")
     write_json(tmp_path / "link.json", {"n": 2})
     assert (tmp_path / "link.json").is_symlink() and json.loads((tmp_path / "real.json").read_text()) == {"n": 2}
+
+
+def test_a_link_to_a_file_that_is_still_to_be_written_stays(tmp_path):
+    link = tmp_path / "link.json"
+    link.symlink_to("new.json")
+    prepare_outputs("tool", [link])
+    assert list(tmp_path.iterdir()) == [link], "neither is the link gone nor an empty file left"
+    write_json(link, {"n": 2})
+    assert link.is_symlink() and json.loads((tmp_path / "new.json").read_text()) == {"n": 2}
+
+
+def test_two_names_of_one_file_are_told(tmp_path, monkeypatch):
+    first, other = tmp_path / "first.json", tmp_path / "other.json"
+    assert same_file(first, tmp_path / "sub" / ".." / "first.json") and not same_file(first, other)
+    first.touch()
+    assert not same_file(first, other) and not same_file(other, first)
+    (tmp_path / "hard.json").hardlink_to(first)
+    (tmp_path / "soft.json").symlink_to("first.json")
+    monkeypatch.chdir(tmp_path)
+    assert all(same_file(first, Path(name)) for name in ("first.json", "hard.json", "soft.json"))
+    other.touch()
+    assert not same_file(first, other)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

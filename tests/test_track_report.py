@@ -9,7 +9,7 @@ from test_bad_input import complaint
 from test_smooth import FPS, HEAD, live, rows_of, write
 from tracker_fakes import CAMERA
 
-from handpose.skeleton import ANGLE_LIMITS_RAD, ANGLE_NAMES, JOINT_NAMES
+from handpose.skeleton import ANGLE_LIMITS_RAD, ANGLE_NAMES, JOINT_NAMES, M0
 from tracker import cli
 from tracker.hand import State
 from tracker.report import clip_figures, in_words
@@ -76,18 +76,33 @@ def test_frames_without_the_hand_are_counted_by_what_became_of_it():
 
 
 def test_acceleration_is_that_of_the_motion_across_and_in_depth():
-    """A break in the track is no acceleration, nor is a constant speed."""
+    """A break in the track is no acceleration, nor is a constant speed; so far away M0 stays on the camera's axis."""
 
     def falling(frame, across=3.0, depth=5.0):
         t = frame / FPS
-        return np.array([500.0 * across * t * t + 80 * t, 0.0, 500.0 * depth * t * t])  # mm, of m/s^2
+        return np.array([500.0 * across * t * t + 80 * t, 0.0, 1e6 + 500.0 * depth * t * t])  # mm, of m/s^2
 
     track = live(pose=still, frames=range(COUNT))
-    moved = {f: replace(h, joints_mm=h.joints_mm + falling(f)) for f, h in track.items() if f % 10 < 7}
+    moved = {
+        f: replace(h, joints_mm=h.joints_mm - h.joints_mm[M0] + falling(f)) for f, h in track.items() if f % 10 < 7
+    }
     hand = only(figures_of(moved))
     assert hand["acceleration_across"] == pytest.approx(3, abs=0.05)
     assert hand["acceleration_depth"] == pytest.approx(5, abs=0.05)
     assert hand["frames_missing"] == 6
+
+
+def test_a_hand_that_trembles_in_depth_beside_the_axis_does_not_tremble_across():
+    track = live(pose=still, frames=range(COUNT))
+    ray = np.array([0.5, 0.1, 1.0]) / np.linalg.norm([0.5, 0.1, 1.0])
+
+    def along(joints_mm, frame):
+        """The same hand, its middle knuckle somewhere on the ray."""
+        return joints_mm - joints_mm[M0] + ray * (600 + 4 * (frame % 2))
+
+    hand = only(figures_of({f: replace(h, joints_mm=along(h.joints_mm, f)) for f, h in track.items()}))
+    assert hand["acceleration_across"] == pytest.approx(0, abs=0.05)
+    assert hand["acceleration_depth"] == pytest.approx(2 * 4 * FPS**2 / 1000, abs=0.05)
 
 
 def test_angles_beyond_their_limits_and_bones_that_vary_are_told():
@@ -113,6 +128,7 @@ def test_each_hand_is_told_and_one_whose_side_changed():
     assert (other["id"], other["frames_tracked"], other["frames_predicted"]) == (7, 0, 5)
     assert np.isnan(other["residual_px"])
     words = in_words(figures)
+    assert "nan" not in words
     assert "hand 1, right, the other side in 4: frames 0 to 19, tracked in 20" in words
     assert "hand 7, left: frames 0 to 4, tracked in 0, predicted in 5" in words
 

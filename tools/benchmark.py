@@ -29,7 +29,7 @@ from tracker.sources import VideoSource
 Figures = dict[str, float]
 _WARM_UP = 20
 _TRACKING = """  # a process of its own: seconds from its start to the first tracked frame, and its peak memory [MB]
-import resource, sys, time
+import sys, time
 from tracker import HandTracker
 from tracker.sources import VideoSource
 
@@ -39,8 +39,12 @@ with VideoSource(video) as source:
     for frame, _ in zip(source, range(frames)):
         if tracker(frame.image, frame.time_s) and first is None:
             first = time.time()
-unit = 1024**2 if sys.platform == "darwin" else 1024
-print((first or float("nan")) - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
+try:
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+except ImportError:  # Windows has none
+    peak = float("nan")
+print((first or float("nan")) - started, peak)
 """
 
 
@@ -75,10 +79,11 @@ def benchmark(args: argparse.Namespace) -> None:
 
 def tracking(clip: Path, frames: int) -> Figures:
     """Track a clip: decode, detector, RegNet and of that its network, fit with filters, and the whole frame [ms]."""
-    from regnet.predictor import DEFAULT_WEIGHTS, Predictor
+    from regnet.predictor import DEFAULT_WEIGHTS
+    from regnet.second_look import SecondLookPredictor
     from tracker import HandTracker
 
-    predictor = Predictor.from_file(DEFAULT_WEIGHTS, device="cpu")
+    predictor = SecondLookPredictor.from_file(DEFAULT_WEIGHTS, device="cpu")  # as the tracker loads it
     predictor.network = watch = _Stopwatch(predictor.network)
     tracker, rows = HandTracker(hands=1, device="cpu", predictor=predictor), []
     with VideoSource(clip) as source:
@@ -190,9 +195,10 @@ def _resnet50():
     from handpose.training.exported import write_onnx
 
     model = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(128, 128, 3), pooling="avg")
-    path = Path(tempfile.mkdtemp()) / "resnet50.onnx"
-    write_onnx(lambda image: {"out": model(ops.cast(image, "float32"), training=False)}, 128, path, {})
-    return load_network(path, device="cpu")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / "resnet50.onnx"
+        write_onnx(lambda image: {"out": model(ops.cast(image, "float32"), training=False)}, 128, path, {})
+        return load_network(path, device="cpu")
 
 
 def _times(function: Callable, count: int) -> list[float]:

@@ -29,22 +29,28 @@ def main() -> None:
     first, second = args.runs
     try:
         average(first, second, args.o, args.share)
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         raise HandposeError(f"{first}, {second}: not the weights of one network ({error})") from error
 
 
 def average(first: Path, second: Path, out: Path, share: float = 0.5) -> None:
-    """Write the mean of `first` and `second`, which counts `share`, to `out`. Raises KeyError or ValueError where the networks differ."""
+    """Write the mean of `first` and `second`, which counts `share`, to `out`. Raises ValueError where the networks differ."""
     draft = io.BytesIO(second.read_bytes())
     with h5py.File(first) as one, h5py.File(draft, "r+") as mean:
-
-        def blend(name: str, values: h5py.Dataset | h5py.Group) -> None:
-            if isinstance(values, h5py.Dataset):
-                ours, theirs = np.asarray(one[name], np.float32), np.asarray(values, np.float32)
-                values[...] = (1 - share) * ours + share * theirs
-
-        mean.visititems(blend)
+        ours, theirs = _arrays(one), _arrays(mean)
+        if {name: values.shape for name, values in ours.items()} != {
+            name: values.shape for name, values in theirs.items()
+        }:
+            raise ValueError("their layers differ")
+        for name, values in theirs.items():
+            values[...] = (1 - share) * np.asarray(ours[name], np.float32) + share * np.asarray(values, np.float32)
     atomic_write(out, draft.getvalue())
+
+
+def _arrays(file: h5py.File) -> dict[str, h5py.Dataset]:
+    found = {}
+    file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+    return found
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def main() -> None:
     detector.threshold = args.threshold
     args.o.mkdir(parents=True, exist_ok=True)
     count = 0
-    for image, hands in [*_empty(args.empty), *_complete(args.photos)]:
+    for image, hands in chain(_empty(args.empty), _complete(args.photos)):
         camera = Camera.from_fov((image.shape[1], image.shape[0]))
         false = [one for one in look_everywhere(image, detector) if not _touches(one, hands)]
         for one in false[:_MOST]:

@@ -25,13 +25,15 @@ _POSE = ("wrist_translation_mm", "wrist_rotation_rad", "angles_rad")
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """A hand through all frames T of a track file; where it is not `there` (T,), it stays as it was last, or is to be first.
+    """A hand through T frames of a track file, from the one before it came, number `first`, to the one after it had gone.
 
-    root_mm (T, 3): the wrist; turns (T, 21, 3, 3): each joint's rotation, in its parent's frame, the wrist's in that of the file.
+    Where it is not `there` (T,), it stays as it was last, or is to be first. root_mm (T, 3): the wrist; turns (T, 21, 3, 3): each
+    joint's rotation, in its parent's frame, the wrist's in that of the file.
     """
 
     name: str
     skeleton: Skeleton
+    first: int
     there: np.ndarray
     root_mm: np.ndarray
     turns: np.ndarray
@@ -75,5 +77,8 @@ def _clip(name: str, side: Side, found: dict[int, tuple[np.ndarray, np.ndarray]]
     turned = np.array([joint_frames(skeleton, pose)[0] for pose in poses])
     turns = np.swapaxes(turned[:, PARENTS], -1, -2) @ turned
     turns[:, 0] = _Y_UP @ turned[:, 0]
-    shown = np.maximum(np.searchsorted(list(found), np.arange(frames), side="right") - 1, 0)
-    return Clip(name, skeleton, np.isin(np.arange(frames), list(found)), poses[shown, :3] @ _Y_UP, turns[shown])
+    numbers = list(found)
+    first = max(numbers[0] - 1, 0)
+    span = np.arange(first, min(numbers[-1] + 2, frames))
+    shown = np.maximum(np.searchsorted(numbers, span, side="right") - 1, 0)
+    return Clip(name, skeleton, first, np.isin(span, numbers), poses[shown, :3] @ _Y_UP, turns[shown])

@@ -16,6 +16,7 @@ from tracker.animation import Clip
 
 _TURNING = np.setdiff1d(np.arange(len(WEBXR_NAMES)), TIPS)  # in the order in which the hierarchy names them
 _TURNS = "Zrotation Yrotation Xrotation"
+_AT_ONCE = 1000  # frames: hands of a long clip that were there for moments only are drawn out to all of them
 
 
 def encode_bvh(head: dict[str, Any], times_s: np.ndarray, clips: Sequence[Clip]) -> bytes:
@@ -24,10 +25,15 @@ def encode_bvh(head: dict[str, Any], times_s: np.ndarray, clips: Sequence[Clip])
     lines = ["HIERARCHY"]
     for clip in clips:
         lines += _joint(clip, WRIST, 0)
-    columns = [part[shown] for clip in clips for part in (clip.root_mm / 10, _angles_deg(clip.turns[:, _TURNING]))]
     lines += ["MOTION", f"Frames: {len(shown)}", f"Frame Time: {1 / head['fps']:.8f}"]
-    for numbers in np.concatenate(columns, axis=1) if columns else np.zeros((len(shown), 0)):
-        lines.append(" ".join(f"{number:.4f}" for number in numbers))
+    moving = [np.column_stack([clip.root_mm / 10, _angles_deg(clip.turns[:, _TURNING])]) for clip in clips]
+    for start in range(0, len(shown), _AT_ONCE):
+        frames = shown[start : start + _AT_ONCE]
+        columns = [
+            rows[np.clip(frames - clip.first, 0, len(rows) - 1)] for clip, rows in zip(clips, moving, strict=True)
+        ]
+        for numbers in np.column_stack(columns) if columns else np.zeros((len(frames), 0)):
+            lines.append(" ".join(f"{number:.4f}" for number in numbers))
     return ("\n".join(lines) + "\n").encode()
 
 

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _track(args: argparse.Namespace) -> None:
-    from handpose.outputs import prepare_outputs
+    from handpose.outputs import prepare_outputs, same_file
     from tracker.load import load_hand
     from tracker.pipeline import HandTracker
     from tracker.session import Outputs, run_session
@@ -44,7 +44,7 @@ def _track(args: argparse.Namespace) -> None:
         raise HandposeError("--overlay makes a video of a video: it goes with --video, --webcam or --demo")
     if args.images and (animated := [path for path in args.output if path.suffix in ANIMATED]):
         raise HandposeError(f"{animated[0]}: pictures do not move: it goes with --video, --webcam or --demo")
-    if args.video is not None and any(path.resolve() == args.video.resolve() for path in written):
+    if args.video is not None and any(same_file(path, args.video) for path in written):
         raise HandposeError(f"{args.video}: cannot be tracked and written at once")
     _check_viewer(args, written)
     hand, hand_scale = load_hand(args.hand) if args.hand else (None, "default")
@@ -66,9 +66,10 @@ def _track(args: argparse.Namespace) -> None:
 
 
 def _smooth(args: argparse.Namespace) -> None:
+    from handpose.outputs import same_file
     from tracker.smooth import smooth_file
 
-    if any(path.resolve() == args.i.resolve() for path in args.output):
+    if any(same_file(path, args.i) for path in args.output):
         raise HandposeError(f"{args.i}: cannot be smoothed and written at once")
     print(f"tracker: {smooth_file(args.i, args.output)}", file=sys.stderr)
 
@@ -80,11 +81,11 @@ def _report(args: argparse.Namespace) -> None:
 
 
 def _calibrate(args: argparse.Namespace) -> None:
-    from handpose.outputs import prepare_outputs
+    from handpose.outputs import prepare_outputs, same_file
     from tracker.calibrate import FingerMeter, write_hand
     from tracker.session import Outputs, run_session
 
-    if args.camera is not None and args.camera.resolve() == args.output.resolve():
+    if args.camera is not None and same_file(args.camera, args.output):
         raise HandposeError(f"{args.output}: cannot be the camera and be written at once")
     source = open_source(args)
     _check_viewer(args, [])

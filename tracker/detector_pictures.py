@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
 import cv2
@@ -94,8 +95,8 @@ def is_left(hand: photos.LabelledHand) -> bool | None:
 
 def _doubled(hands: list[SceneHand]) -> bool:
     """Whether two labels sit on one hand, which pseudo-labels do now and then."""
-    a = hands[0]
-    return any(np.linalg.norm(a.centre_px - b.centre_px) < 0.5 * max(a.side_px, b.side_px) for b in hands[1:])
+    pairs = combinations(hands, 2)
+    return any(np.linalg.norm(a.centre_px - b.centre_px) < 0.5 * max(a.side_px, b.side_px) for a, b in pairs)
 
 
 def _surely_no_hand(image: np.ndarray, hands: list[SceneHand]) -> np.ndarray:

@@ -94,15 +94,6 @@ class PoseFilter:
         return filtered
 
 
-def lag_ms(one: OneEuro, speed: float, rate_hz: float = 30.0) -> float:
-    """Measure by how much [ms] a filter trails a value that grows by `speed` units per second."""
-    one.reset()
-    times = np.arange(200) / rate_hz
-    filtered = [one(np.asarray(speed * t), t) for t in times]
-    one.reset()
-    return float(1000 * (times[-1] - filtered[-1] / speed))
-
-
 @njit(cache=True)
 def _advanced(value, last, raw, speed, min_cutoff_hz, beta, derivative_hz, dt):
     """Filtered value and speed after `dt` [s]; cutoff and beta are one for all, or one for each number."""

@@ -34,10 +34,8 @@ def encode_glb(head: dict[str, Any], times_s: np.ndarray, clips: Sequence[Clip])
     scene = _Scene()
     if head["camera"]:
         scene.add_camera(head["camera"], head["size_px"])
-    if clips:
-        scene.begin_animation(times_s - times_s[0])
     for clip in clips:
-        scene.add_clip(clip)
+        scene.add_clip(clip, times_s[clip.first :][: len(clip.there)] - times_s[0])
     return scene.to_bytes()
 
 
@@ -73,13 +71,11 @@ class _Scene:
         self._add("cameras", {"type": "perspective", "perspective": view})
         self._roots.append(self._add("nodes", {"name": "camera", "camera": 0}))
 
-    def begin_animation(self, times_s: np.ndarray) -> None:
-        """Say when the frames of all clips were, (T,) from 0 on [s]."""
+    def add_clip(self, clip: Clip, times_s: np.ndarray) -> None:
+        """Add a hand and how it moves, at times_s (T,) from the first frame of all on [s]."""
+        if not self._lists["animations"]:
+            self._add("animations", {"name": "tracks", "channels": [], "samplers": []})
         self._times = self._numbers(times_s[:, None], _FLOAT, extremes=True)
-        self._add("animations", {"name": "tracks", "channels": [], "samplers": []})
-
-    def add_clip(self, clip: Clip) -> None:
-        """Add a hand and how it moves."""
         root_m, turns = clip.root_mm / 1000, _quaternions(clip.turns)
         joints = [len(self._lists["nodes"]) + joint for joint in range(N_JOINTS)]
         for joint, offset_mm in enumerate(clip.skeleton.offsets_mm):

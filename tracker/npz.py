@@ -19,7 +19,7 @@ from tracker.late_writer import LateWriter
 
 
 class NpzWriter(LateWriter):
-    """Gathers the hands of rows, each as one array, a twelfth of its row: an hour of two hands takes 0.3 GB.
+    """Gathers the hands of rows, each as one array, a twelfth of its row: an hour of two hands takes 0.3 GB, while it is written some 0.9.
 
     Raises OSError where the file cannot be written.
     """
@@ -60,7 +60,8 @@ def _columns(rows: list[tuple], width: int) -> tuple[tuple, ...]:
 def _by_name(numbers: tuple[np.ndarray, ...]) -> dict[str, Any]:
     """Split the numbers of N hands into arrays (N, ...) by name, rounded as in the rows that they came from."""
     sizes = [math.prod(shape) for shape in SHAPES.values()]
-    parts = np.split(np.array(numbers, float).reshape(-1, sum(sizes)), np.cumsum(sizes)[:-1], axis=1)
+    parts = np.split(np.array(numbers, np.float32).reshape(-1, sum(sizes)), np.cumsum(sizes)[:-1], axis=1)
     return {
-        name: rounded(name, part).reshape(-1, *shape) for (name, shape), part in zip(SHAPES.items(), parts, strict=True)
+        name: rounded(name, part.astype(float)).reshape(-1, *shape)
+        for (name, shape), part in zip(SHAPES.items(), parts, strict=True)
     }

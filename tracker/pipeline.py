@@ -17,7 +17,7 @@ from tracker.aim import STILL_THERE, hand_score
 from tracker.detector import Detection, without_doubles
 from tracker.hand import State, TrackedHand
 from tracker.load import averaging, load_detector, load_predictor
-from tracker.recognise import FindHands, Predictor, Sight, ask_both_ways, recognise, same_hand
+from tracker.recognise import FindHands, Predictor, Sight, ask_both_ways, on_one_hand, recognise
 from tracker.search import look_everywhere, look_in_part, parts_of
 from tracker.track import Track
 
@@ -174,7 +174,7 @@ class HandTracker:
         with self._timed("regnet"):
             sights = recognise(image, camera, found[:candidates], self.predictor, slots, self.side, careful)
         taken = [track.joints_px for track in self._tracks if track.state is State.TRACKED]
-        return [one for one in sights if not any(same_hand(one.joints_px, joints) for joints in taken)]
+        return [one for one in sights if not any(on_one_hand(one.joints_px, joints) for joints in taken)]
 
     def _glance(self, image: np.ndarray) -> list[Detection]:
         """Look at the whole frame, and from glance to glance at another part of it, where a small hand may be."""
@@ -216,7 +216,7 @@ class HandTracker:
         """Where two tracks came to sit on one hand, the younger lets go."""
         kept: list[Track] = []
         for track in sorted(self._tracks, key=lambda one: (one.state is not State.TRACKED, one.number)):
-            if any(same_hand(track.joints_px, other.joints_px) for other in kept):
+            if any(on_one_hand(track.joints_px, other.joints_px) for other in kept):
                 self._lost.append(track)
             else:
                 kept.append(track)

@@ -87,7 +87,7 @@ def recognise(
     found = [look for look in looks if hand_score(look.best) >= least and look.score >= sure]
     sights: list[Sight] = []
     for look in sorted(found, key=lambda look: -look.score):
-        if not any(same_hand(look.best.joints_px, sight.joints_px) for sight in sights):
+        if not any(on_one_hand(look.best.joints_px, sight.joints_px) for sight in sights):
             sights.append(Sight(look.ways, look.crop, look.vote, look.score))
     return sights[:most]
 
@@ -117,7 +117,7 @@ def ask_both_ways(ways: dict[Side, Prediction], vote: SideVote) -> None:
     vote.add(odds / (1 + odds))
 
 
-def same_hand(a: np.ndarray, b: np.ndarray) -> bool:
+def on_one_hand(a: np.ndarray, b: np.ndarray) -> bool:
     """Say whether joints (21, 2) [px] of two tracks lie on one hand."""
     size = max(float(np.ptp(a, axis=0).max()), float(np.ptp(b, axis=0).max()), 1.0)
     return bool(np.linalg.norm(a - b, axis=-1).mean() < _SAME_HAND * size)

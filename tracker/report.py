@@ -1,7 +1,8 @@
 """`tracker report`: how good a track is, told by itself, where no truth is known.
 
 A fitted hand cannot follow what no hand does, so what it leaves over is told: how far beside it the joints were seen, how often it is
-bent beyond the limits of its joints, and how much it trembles.
+bent beyond the limits of its joints, and how much it trembles. A hand that is larger or smaller, and another focal length, leave nothing
+over: the hand is put nearer or farther.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tracker.aim import where_seen
 from tracker.hand import State, TrackedHand
 from tracker.track_file import Row, camera_of, hands_of, read_tracks, times_of
 
-SURE = 0.5  # a joint that is less sure was hardly seen: what the fit leaves over there says nothing
+_SURE = 0.5  # a joint that is less sure was hardly seen: what the fit leaves over there says nothing
 _YIELDED_RAD = np.deg2rad(1.0)  # a straight finger lies at its limit, and yields to noise by less
 _CAMERAS = {
     "given": "the camera was given", "fov": "the field of view was given",
@@ -71,8 +72,8 @@ def clip_figures(head: Row, rows: Sequence[Row]) -> Figures:
 def hand_figures(track: dict[int, TrackedHand], times_s: np.ndarray, camera: Camera) -> Figures:
     """Measure one hand, by frame, in a video whose frames are taken at `times_s` (T,) [s].
 
-    Residuals [px, mm across the line of sight] are those of joints that were SURE, accelerations [m/s^2] those of M0; what has no
-    value, as with a hand that was never seen, is NaN.
+    Residuals [px, mm across the line of sight] are those of joints that were sure, accelerations [m/s^2] those of M0, across and
+    along the line of sight; what has no value, as with a hand that was never seen, is NaN.
     """
     frames = np.array(sorted(track))
     hands = [track[frame] for frame in frames]
@@ -96,7 +97,9 @@ def hand_figures(track: dict[int, TrackedHand], times_s: np.ndarray, camera: Cam
         "frames_predicted": len(hands) - len(tracked),
         "frames_missing": int(frames[-1] - frames[0]) + 1 - len(hands),
         "score": _median([hand.score for hand in tracked]),
-        "joints_sure": float((np.array([hand.confidence for hand in tracked]) >= SURE).mean()) if tracked else math.nan,
+        "joints_sure": float((np.array([hand.confidence for hand in tracked]) >= _SURE).mean())
+        if tracked
+        else math.nan,
         "residual_px": _median(off_px),
         "residual_px_95": float(np.percentile(off_px, 95)) if len(off_px) else math.nan,
         "residual_mm": _median(off_mm),
@@ -116,7 +119,7 @@ def _residuals(hands: Sequence[TrackedHand], camera: Camera) -> tuple[np.ndarray
         return np.zeros(0), np.zeros(0)
     joints_mm = np.array([hand.joints_mm for hand in hands])
     off_px = distances(np.array([hand.joints_px for hand in hands]), where_seen(camera, joints_mm))
-    sure = (np.array([hand.confidence for hand in hands]) >= SURE) & np.isfinite(off_px)
+    sure = (np.array([hand.confidence for hand in hands]) >= _SURE) & np.isfinite(off_px)
     return off_px[sure], (off_px * joints_mm[..., 2] / camera.fx)[sure]
 
 
@@ -127,7 +130,9 @@ def _accelerations(path_mm: np.ndarray, frames: np.ndarray, times_s: np.ndarray)
     after_s = (times_s[frames[middle + 1]] - times_s[frames[middle]])[:, None]
     speeds = (path_mm[middle] - path_mm[middle - 1]) / before_s, (path_mm[middle + 1] - path_mm[middle]) / after_s
     change = (speeds[1] - speeds[0]) / ((before_s + after_s) / 2) / 1000
-    return np.linalg.norm(change[:, :2], axis=-1), np.abs(change[:, 2])
+    rays = path_mm[middle] / np.linalg.norm(path_mm[middle], axis=-1, keepdims=True)
+    along = (change * rays).sum(-1)
+    return np.linalg.norm(change - along[:, None] * rays, axis=-1), np.abs(along)
 
 
 def _median(values) -> float:
@@ -148,7 +153,7 @@ def in_words(content: Figures) -> str:
 def _hand_in_words(hand: Figures) -> list[str]:
     other = f", the other side in {hand['frames_of_other_side']}" if hand["frames_of_other_side"] else ""
     most = f", most often {hand['most_beyond']}" if hand["most_beyond"] else ""
-    return [
+    lines = [
         f"hand {hand['id']}, {hand['side']}{other}: frames {hand['first_frame']} to {hand['last_frame']}, tracked in "
         f"{hand['frames_tracked']}, predicted in {hand['frames_predicted']}, missing in {hand['frames_missing']}",
         f"  sure: score {hand['score']:.2f}, {hand['joints_sure']:.0%} of the joints",
@@ -157,6 +162,7 @@ def _hand_in_words(hand: Figures) -> list[str]:
         f"  expected error: {hand['sigma_across_mm']:.0f} mm across, {hand['sigma_depth_mm']:.0f} mm in depth",
         f"  an angle is a degree and more beyond its limit in {hand['frames_beyond_a_limit']:.0%} of the frames{most}; "
         f"bones vary by {hand['bone_length_spread_mm']:.2f} mm",
-        f"  acceleration of the middle knuckle: {hand['acceleration_across']:.1f} m/s² across, "
+        f"  acceleration of the middle knuckle: {hand['acceleration_across']:.1f} m/s^2 across, "
         f"{hand['acceleration_depth']:.1f} in depth (medians)",
     ]
+    return [line for line in lines if " nan" not in line]  # what has no value is not told

@@ -27,15 +27,13 @@ _SHORT_S = 0.5  # so much earlier the last frame may come than a file ends: soun
 class Frame:
     """A picture (H, W, 3) RGB uint8, its number, its time [s] (None for a picture of its own), its file name if it has one.
 
-    captured_s: when it was taken, by time.perf_counter() [s]; None where it was not taken just now. fov_deg: its horizontal field of view,
-    where its file tells it.
+    fov_deg: its horizontal field of view, where its file tells it.
     """
 
     image: np.ndarray
     index: int
     time_s: float | None
     name: str | None = None
-    captured_s: float | None = None
     fov_deg: float | None = None
 
 

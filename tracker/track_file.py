@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -52,7 +53,7 @@ def hands_of(row: Row) -> list[TrackedHand]:
     """Read the hands of a frame's row. Raises HandposeError where it is none."""
     try:
         return [_hand_of(hand) for hand in row["hands"]]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise HandposeError(
             f"no row of a track file ({type(error).__name__}: {error}): {json.dumps(row)[:60]}"
         ) from error
@@ -88,16 +89,15 @@ def read_tracks(path: str | Path) -> tuple[Row, list[Row]]:
     for number, line in enumerate(lines):
         try:
             rows.append(json.loads(line))
-        except ValueError as error:
+        except (RecursionError, ValueError) as error:
             if number < len(lines) - 1 or number == 0:
                 raise HandposeError(f"{path}: line {number + 1} is not JSON ({error})") from error
     if not rows or not isinstance(rows[0], dict) or rows[0].get("format") != FORMAT:
         raise HandposeError(f'{path}: not a track file, the first line lacks "format": "{FORMAT}"')
-    unknown = set(header("", None, None, None, "", "")) - set(rows[0])
-    if unknown or rows[0]["version"] != VERSION:
-        raise HandposeError(
-            f"{path}: not a track file of version {VERSION}, the header lacks {', '.join(sorted(unknown)) or 'it'}"
-        )
+    if missing := set(header("", None, None, None, "", "")) - set(rows[0]):
+        raise HandposeError(f"{path}: not a track file, the header lacks {', '.join(sorted(missing))}")
+    if rows[0]["version"] != VERSION:
+        raise HandposeError(f"{path}: a track file of version {rows[0]['version']}, this reads version {VERSION}")
     return rows[0], rows[1:]
 
 
@@ -105,6 +105,9 @@ def camera_of(head: Row) -> Camera:
     """Give the camera of a video's tracks. Raises HandposeError where they are those of pictures."""
     if not head.get("fps") or not head.get("camera"):
         raise HandposeError("pictures do not move: this takes the tracks of a video")
+    rate, size_px = head["fps"], head["size_px"]
+    if not isinstance(rate, int | float) or not 0 < rate < math.inf or np.shape(size_px) != (2,):
+        raise HandposeError(f"the header's fps ({rate}) or size_px ({size_px}) make no sense")
     return Camera.from_dict(head["camera"])
 
 
@@ -112,9 +115,9 @@ def times_of(rows: Sequence[Row]) -> np.ndarray:
     """Give the times (T,) [s] of a video's rows. Raises HandposeError where one has none, or they do not grow."""
     try:
         times_s = np.array([(row["time_s"], int(row["frame"])) for row in rows], float).reshape(-1, 2)[:, 0]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise HandposeError(f"a row has no frame or no time_s ({error})") from error
-    if not (np.diff(times_s) > 0).all():
+    if not np.isfinite(times_s).all() or not (np.diff(times_s) > 0).all():
         raise HandposeError("the times of the rows do not grow from row to row")
     return times_s
 

@@ -63,7 +63,7 @@ class WebcamSource:
                     raise HandposeError(f"{self.label} {reason}; {self._present()}")
                 picture, captured_s = self._slot
                 self._slot = None
-            yield Frame(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), index, captured_s - self._started, None, captured_s)
+            yield Frame(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), index, captured_s - self._started)
             index += 1
 
     def _keep_newest(self) -> None:
