@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -179,16 +179,25 @@ def _write_named(folder: Path, settings: Settings, job: tuple[str, np.ndarray]) 
 
 
 def _map_here(work: Callable, jobs: list, workers: int | None) -> Generator[tuple[Any, Any]]:
-    """Do jobs by processes of this machine; give each with its result as it is done."""
+    """Do jobs by processes of this machine; give each with its result as it is done.
+
+    Where a job fails, and on Ctrl-C, those under way are done and given before that is raised; no other is begun.
+    """
     workers = min(workers or os.cpu_count() or 1, len(jobs))
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin_worker) as pool:
         tasks = {pool.submit(work, job): job for job in jobs}
         try:
             for task in as_completed(tasks):
-                yield tasks[task], task.result()
-        except BaseException:
+                yield tasks.pop(task), task.result()
+        except BaseException as reason:
             pool.shutdown(cancel_futures=True)
+            if not isinstance(reason, GeneratorExit):  # there is somebody to take them
+                yield from ((job, task.result()) for task, job in tasks.items() if _went_well(task))
             raise
+
+
+def _went_well(task: Future) -> bool:
+    return not task.cancelled() and task.exception() is None
 
 
 def _begin_worker() -> None:

@@ -31,5 +31,6 @@ def claim(folder: Path, name: str, settings: dict[str, Any]) -> None:
     except ValueError as error:
         raise HandposeError(f"{record}: not readable ({error}); choose another --o") from error
     if found != wanted:
-        other = [key for key in wanted if not isinstance(found, dict) or found.get(key) != wanted[key]]
+        there = found if isinstance(found, dict) else {}
+        other = [key for key in wanted | there if not (key in wanted and key in there and there[key] == wanted[key])]
         raise HandposeError(f"{folder}: begun with other settings ({', '.join(other)}); choose another --o")

@@ -29,7 +29,8 @@ def gaussian_heatmaps(cells: np.ndarray, size: int = HEATMAP_SIZE, sigma: float 
 def decode_heatmaps(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the peaks of heatmaps (..., size, size): cells (..., 2) as (x, y), and peak values (...).
 
-    The sub-pixel part is the vertex of the parabola through the logarithms beside the maximum, exact for a Gaussian.
+    The sub-pixel part is the vertex of the parabola through the logarithms beside the maximum, exact for a Gaussian; in the cells of the
+    border HEATMAP_SIGMA stands in for the neighbour that is not there.
     """
     heatmaps = np.asarray(heatmaps)
     size, shape = heatmaps.shape[-1], heatmaps.shape[:-2]
@@ -46,16 +47,21 @@ def peaks_of(maps):
         best = np.argmax(maps[n])
         row, column = best // size, best % size
         peaks[n] = maps[n, row, column]
-        left, right = maps[n, row, max(column - 1, 0)], maps[n, row, min(column + 1, size - 1)]
-        above, below = maps[n, max(row - 1, 0), column], maps[n, min(row + 1, size - 1), column]
-        cells[n, 0] = column + _vertex(left, peaks[n], right)
-        cells[n, 1] = row + _vertex(above, peaks[n], below)
+        cells[n, 0] = column + _vertex(maps[n, row], column)
+        cells[n, 1] = row + _vertex(maps[n, :, column], row)
     return cells, peaks
 
 
 @njit(cache=True)
-def _vertex(before, middle, after):
-    """Offset in [-0.5, 0.5] of the maximum of a Gaussian from three samples of it."""
-    a, b, c = np.log(max(before, 1e-6)), np.log(max(middle, 1e-6)), np.log(max(after, 1e-6))
-    curvature = 2 * b - a - c
-    return min(max(0.5 * (c - a) / curvature, -0.5), 0.5) if curvature > 1e-9 else 0.0
+def _vertex(line, at):
+    """Offset in [-0.5, 0.5] of the maximum of a Gaussian from its greatest sample, line[at], and both beside it, or one and its width."""
+    first, last = at == 0, at == len(line) - 1
+    b = np.log(max(line[at], 1e-6))
+    a = b if first else np.log(max(line[at - 1], 1e-6))
+    c = b if last else np.log(max(line[at + 1], 1e-6))
+    if first or last:
+        offset = (0.5 if first else -0.5) + HEATMAP_SIGMA**2 * (c - a)
+    else:
+        curvature = 2 * b - a - c
+        offset = 0.5 * (c - a) / curvature if curvature > 1e-9 else 0.0
+    return min(max(offset, -0.5), 0.5)

@@ -12,9 +12,7 @@ import numpy as np
 from numba import njit
 
 from handpose.rotation import exp_so3, left_jacobian
-from handpose.skeleton import ANGLE_LIMITS_RAD, Skeleton
-
-N_DOF = 26
+from handpose.skeleton import Skeleton
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +32,6 @@ class HandPose:
     def to_vector(self) -> np.ndarray:
         """Join the parameters into a pose vector (26,)."""
         return np.concatenate([self.wrist_translation_mm, self.wrist_rotation_rad, self.angles_rad])
-
-    def clamped(self) -> HandPose:
-        """Return the pose with its angles brought inside the joint limits."""
-        return HandPose(
-            self.wrist_translation_mm, self.wrist_rotation_rad, np.clip(self.angles_rad, *ANGLE_LIMITS_RAD.T)
-        )
 
 
 def forward_kinematics(skeleton: Skeleton, vector: np.ndarray) -> np.ndarray:

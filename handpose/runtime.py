@@ -10,14 +10,12 @@ from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from handpose.errors import HandposeError
 
-Runtime = Literal["auto", "openvino", "onnx"]
-Device = Literal["auto", "cpu", "gpu"]
 Arrays = dict[str, np.ndarray]
 Run = Callable[[np.ndarray], Arrays]
 Loaded = tuple[Run, list, list[str], str]  # with the input's shape, the outputs' names and what it runs on
@@ -96,7 +94,7 @@ def read_weights(path: Path) -> tuple[bytes, str]:
         raise HandposeError(f"{card}: not a card of weights ({error})") from error
     if wanted and wanted != sha256:
         raise HandposeError(
-            f"{path}: the weights were altered: expected SHA-256 {wanted[:12]}..., found {sha256[:12]}..."
+            f"{path}: the weights were altered: expected SHA-256 {str(wanted)[:12]}..., found {sha256[:12]}..."
         )
     return content, sha256
 

@@ -16,6 +16,8 @@ def test_the_same_settings_go_on_and_others_are_named(tmp_path):
     claim(folder, "work.json", SETTINGS)
     with pytest.raises(HandposeError, match=r"out: begun with other settings \(seed, effects\); choose another --o"):
         claim(folder, "work.json", SETTINGS | {"seed": 2, "effects": ("noise",)})
+    with pytest.raises(HandposeError, match=r"begun with other settings \(new, weights\)"):
+        claim(folder, "work.json", {key: SETTINGS[key] for key in ("seed", "effects")} | {"new": None})
     claim(folder, "work.json", SETTINGS)
 
 

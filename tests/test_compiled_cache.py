@@ -52,10 +52,37 @@ def test_the_users_own_folder_stays(monkeypatch):
     assert os.environ["NUMBA_CACHE_DIR"] == "/their/own"
 
 
-def test_a_user_without_a_home_has_the_temporary_folder(monkeypatch):
+@pytest.fixture
+def without_home(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what it gives where nobody knows the home
-    assert list(compiled_cache._places()) == [Path(tempfile.gettempdir())]
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="a temporary folder for each user")
+def test_a_user_without_a_home_has_a_folder_of_their_own_in_the_temporary_one(without_home, tmp_path):
+    for _ in range(2):
+        (place,) = compiled_cache._places()
+        assert place.parent == tmp_path and str(os.getuid()) in place.name
+        assert place.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="a temporary folder for each user")
+def test_what_another_user_may_have_put_there_is_left_alone(without_home, tmp_path, monkeypatch):
+    (place,) = compiled_cache._places()
+    place.chmod(0o770)
+    assert list(compiled_cache._places()) == [], "others may write there"
+    place.chmod(0o700)
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to("elsewhere")
+    assert list(compiled_cache._places()) == []
+    place.unlink()
+    place.touch()
+    assert list(compiled_cache._places()) == []
+    stranger = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: stranger)
+    (tmp_path / f"{compiled_cache._NAME}-{stranger}").mkdir(0o700)
+    assert list(compiled_cache._places()) == []
 
 
 def test_without_a_home_the_temporary_folder_serves(tmp_path):

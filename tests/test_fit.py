@@ -182,6 +182,7 @@ def test_motion_carries_an_unseen_hand():
         last = fitter.update(*seen(skeleton, vector), frame / 30)
     carried = fitter.predict(20 / 30)
     assert carried.vector[0] > last.vector[0] + 1 and (carried.sigma_mm > last.sigma_mm).all()
+    np.testing.assert_array_equal(carried.covariance, last.covariance)
 
 
 @settings(max_examples=25, deadline=None)

@@ -311,6 +311,8 @@ def test_only_readable_errors_are_noted():
     with pytest.raises(BrokenFiles, match=r"^one \(and 2 more") as caught:
         broken.check()
     assert caught.value.lines == ("one", "two", "three")
+    handed_on = pickle.loads(pickle.dumps(caught.value))
+    assert (handed_on.lines, str(handed_on)) == (caught.value.lines, str(caught.value)), "as a worker's error is"
     Broken().check()
 
 

@@ -134,6 +134,8 @@ JOINTS = hand_mm("left", 0).tolist()
     [
         (changed(1, image="none.png"), "none.png: missing"),
         (changed(1, 0, mask="none.png"), "none.png: missing"),
+        (changed(1, image=__file__), "test_json_labels.py: paths start at the folder"),
+        (changed(1, 0, mask=__file__), "test_json_labels.py: paths start at the folder"),
         (changed(1, camera=None), "neither joints_px nor joints_mm with a camera"),
         (changed(1, camera={"fx": 1, "fy": 1, "cx": 0, "size_px": [9, 9]}), "no camera; expected JSON with .*'cy'"),
         (changed(1, camera={**CAMERA.to_dict(), "fx": 0}), "focal lengths and size_px must be positive"),

@@ -128,11 +128,9 @@ def test_equal_angles_of_the_other_hand_are_the_mirror_image(seed):
     np.testing.assert_array_equal(left.mirrored().mirrored().axes, left.axes)
 
 
-def test_hand_pose_round_trip_and_clamping():
+def test_hand_pose_round_trip():
     vector = random_vector(np.random.default_rng(0))
     np.testing.assert_array_equal(HandPose.from_vector(vector).to_vector(), vector)
-    wild = HandPose(vector[:3], vector[3:6], np.full(20, 9.0)).clamped()
-    np.testing.assert_allclose(wild.angles_rad, ANGLE_LIMITS_RAD[:, 1])
 
 
 @settings(max_examples=60, deadline=None)

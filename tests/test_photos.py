@@ -54,7 +54,7 @@ def test_annotations_keep_validity(tmp_path):
 
 def test_joints_lie_on_the_hands_that_are_drawn(tmp_path):
     data = photos.read(write_photo_set(tmp_path / "sticks", 3))
-    for sample in data.samples():
+    for sample in data:
         column, row = sample.joints_px.astype(int).T
         shown = (column >= 0) & (row >= 0) & (column < 200) & (row < 160)
         np.testing.assert_array_equal(sample.image[row[shown], column[shown]], [(230, 160, 120)] * shown.sum())

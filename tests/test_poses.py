@@ -13,12 +13,18 @@ from handpose.synthesis import viewpoints
 from handpose.synthesis.foreground import _held
 from handpose.synthesis.gestures import LETTERS, SHAPES, contacts, shape_angles
 from handpose.synthesis.poses import DEFAULT_MIXTURE, Grip, PoseSampler
-from handpose.synthesis.settle import CAPSULES, PAIRS, RELATIVE_RADII, TOLERANCE_MM, penetration_mm, settle
+from handpose.synthesis.settle import CAPSULES, PAIRS, RELATIVE_RADII, TOLERANCE_MM, _deepest, settle
 
 SKELETON = Skeleton.default()
 HANDS = (SKELETON, SKELETON.mirrored())
 FIST_THROUGH_PALM = np.deg2rad(np.array([-40, 30, 50, 50] + [0, 85, 105, 80] * 4, float))
 seeds = st.integers(0, 2**32)
+
+
+def penetration_mm(skeleton, angles_rad):
+    """How deep the two capsules that overlap most do so, 0 where none does."""
+    joints = forward_kinematics(skeleton, np.concatenate([np.zeros(6), angles_rad]))
+    return _deepest(joints, CAPSULES, RELATIVE_RADII * skeleton.scale_mm, PAIRS)
 
 
 @pytest.mark.parametrize("kind", [*DEFAULT_MIXTURE, "tool"])

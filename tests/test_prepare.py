@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,6 +175,17 @@ def test_who_is_killed_loses_nothing_and_doubles_nothing(tmp_path, victim):
     )
 
 
+def test_those_under_way_are_given_whether_one_fails_or_the_user_stops_all():
+    jobs = prepare._map_here(time.sleep, ["no number", 0.5], 2)
+    assert next(jobs) == (0.5, None)
+    with pytest.raises(TypeError):
+        next(jobs)
+    jobs = prepare._map_here(time.sleep, [0.0, 0.5], 2)
+    assert next(jobs) == (0.0, None) and jobs.throw(KeyboardInterrupt) == (0.5, None)
+    with pytest.raises(KeyboardInterrupt):
+        next(jobs)
+
+
 def finished(out: Path) -> dict[str, int]:
     """The shards that are noted as done, and when they were written."""
     names = json.loads((out / MANIFEST).read_text())["shards"] if (out / MANIFEST).exists() else ()
@@ -222,7 +234,9 @@ def test_bad_input_is_told_in_one_line(sources, mixed, tmp_path, capfd):
         told = [line for line in capfd.readouterr().err.split("\n") if "shard/s" not in line and line.strip()]
         assert len(told) == 1 and told[0].startswith("prepare: ") and message in told[0]
     assert not new.exists()
-    assert len(list((tmp_path / "begun").glob("*.arrayrecord"))) < 7, "the others are not begun any more"
+    written = {path.name for path in (tmp_path / "begun").glob("*.arrayrecord")}
+    assert len(written) < 7, "the others are not begun any more"
+    assert written == finished(tmp_path / "begun").keys(), "those that were under way are kept"
     shutil.copy(photos / "images" / "3.png", broken / "images" / "3.png")
     assert prepared([broken], tmp_path / "begun", "--per-shard", "1", "--workers", "1") == 0
     assert sorted(origins(tmp_path / "begun")) == [(0, i) for i in range(8)]

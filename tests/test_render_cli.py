@@ -2,13 +2,15 @@
 
 import argparse
 import hashlib
+import shutil
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
+from test_synth_hands import depth_mm
 
 from handpose.data import synth_hands
 from handpose.errors import HandposeError
-from handpose.skeleton import TIPS
 from handpose.synthesis import render
 
 
@@ -35,7 +37,7 @@ def test_it_writes_the_layout_with_a_contact_sheet(rendered):
     frames = synth_hands.read(rendered)
     assert len(frames) == 3
     for index in range(3):
-        sample, depth = frames[index], frames.depth_mm(index)
+        sample, depth = frames[index], depth_mm(frames.frames[index])
         assert sample.image.shape == (480, 640, 3)
         empty = sample.mask == 0
         assert 0.2 < empty.mean() < 0.995
@@ -50,7 +52,7 @@ def test_joints_lie_in_the_hand_and_at_its_depth(rendered):
     frames = synth_hands.read(rendered)
     inside, behind = [], []
     for index in range(3):
-        sample, depth = frames[index], frames.depth_mm(index)
+        sample, depth = frames[index], depth_mm(frames.frames[index])
         columns, rows = np.round(sample.joints_px).astype(int).T
         inside += list(sample.mask[rows, columns] > 0)
         joints = sample.joints_mm - synth_hands.COLOUR_FROM_DEPTH_MM
@@ -60,7 +62,6 @@ def test_joints_lie_in_the_hand_and_at_its_depth(rendered):
     assert np.mean(inside) > 0.95
     assert np.quantile(behind, 0.05) > -12  # no joint before the skin
     assert np.median(behind) < 40
-    assert len(TIPS) == 5
 
 
 def test_the_same_seed_gives_the_same_bytes_also_after_a_stop(rendered, tmp_path, capsys):
@@ -91,8 +92,13 @@ def test_it_refuses_what_it_would_overwrite(rendered, tmp_path):
 
 
 def test_wrong_numbers_and_places_get_one_line(tmp_path):
-    with pytest.raises(HandposeError, match="--n must be 1 or more, not 0"):
-        run("--n", 0, "--o", tmp_path / "a")
+    for words, told in {
+        ("--n", 0): "--n must be 1 or more, not 0",
+        ("--n", 1, "--workers", 0): "--workers must be 1 or more, not 0",
+        ("--n", 1, "--workers", 2): "--workers is for a cluster",
+    }.items():
+        with pytest.raises(HandposeError, match=told):
+            run(*words, "--o", tmp_path / "a")
     assert not (tmp_path / "a").exists()
     (tmp_path / "file").write_text("")
     with pytest.raises(HandposeError, match="cannot be used"):
@@ -119,6 +125,14 @@ def test_a_hand_from_a_file(shared_data, tmp_path):
     frames = synth_hands.read(tmp_path / "out")
     lengths = [np.linalg.norm(frames[i].joints_mm[9] - frames[i].joints_mm[0]) for i in range(2)]
     np.testing.assert_allclose(lengths, 91.7, atol=0.1)
+
+
+def test_it_goes_on_with_the_very_mesh_alone(shared_data, tmp_path):
+    meshes, mesh = shared_data / "meshes" / "webxr_hand", tmp_path / "hand.glb"
+    for side, told in (("left", None), ("left", None), ("right", r"begun with other settings \(mesh\)")):
+        shutil.copy(meshes / f"{side}.glb", mesh)
+        with pytest.raises(HandposeError, match=told) if told else nullcontext():
+            run("--n", 1, "--o", tmp_path / "out", "--mesh", mesh)
 
 
 def test_the_libhand_model_by_its_word(shared_data, tmp_path):

@@ -65,6 +65,9 @@ def test_checksum_beside_the_weights_must_fit(tmp_path):
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(HandposeError, match="altered: expected SHA-256 " + digest[:12]):
         load_network(path, "onnx", "cpu")
+    (tmp_path / "n.json").write_text(json.dumps({"sha256": {"n.onnx": 7}}))
+    with pytest.raises(HandposeError, match="altered: expected SHA-256 7"):
+        load_network(path, "onnx", "cpu")
 
 
 def test_keras_weights_share_the_card_of_the_exported_ones(tmp_path):

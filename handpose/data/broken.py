@@ -16,6 +16,9 @@ class BrokenFiles(HandposeError):
         others = len(self.lines) - 1
         super().__init__(self.lines[0] + (f" (and {others} more; `handpose inspect` lists all)" if others else ""))
 
+    def __reduce__(self) -> tuple[type[BrokenFiles], tuple[tuple[str, ...]]]:
+        return type(self), (self.lines,)  # workers raise it too, and pickle would hand on the message alone
+
 
 class Broken:
     """Notes every HandposeError that a `with` block of it raises, and goes on; `check` raises them together."""

@@ -1,4 +1,4 @@
-"""What several readers and writers of datasets do with files and folders: names, JSON labels, silhouettes as ordinary pictures, parts of frames."""
+"""What several readers and writers of datasets do with files and folders: names, JSON and text labels, silhouettes as ordinary pictures, parts of frames."""
 
 from __future__ import annotations
 
@@ -27,6 +27,19 @@ def read_json(path: Path) -> Any:
         raise HandposeError(f"{path}: {error.strerror or error}") from error
     except ValueError as error:
         raise HandposeError(f"{path}: not readable as JSON ({error})") from error
+
+
+def read_numbers(path: Path, rows: int, columns: int) -> np.ndarray:
+    """Read a text of finite numbers, parted by commas or blanks: (rows, columns). Raises HandposeError naming the file where it is none."""
+    try:
+        values = np.array([float(word) for word in path.read_text().replace(",", " ").split()])
+    except (OSError, ValueError) as error:
+        raise HandposeError(f"{path}: not readable as numbers ({error})") from error
+    if values.size != rows * columns:
+        raise HandposeError(f"{path}: expected {rows * columns} numbers, found {values.size}")
+    if not np.isfinite(values).all():
+        raise HandposeError(f"{path}: not all of its numbers are finite")
+    return values.reshape(rows, columns)
 
 
 def read_silhouette(path: Path) -> np.ndarray:

@@ -17,7 +17,7 @@ from PIL import Image
 from handpose.atomic import atomic_write
 from handpose.camera import Camera
 from handpose.data.broken import Broken
-from handpose.data.files import beside, write_png
+from handpose.data.files import beside, read_numbers, write_png
 from handpose.data.pictures import read_sized
 from handpose.data.sample import Sample
 from handpose.data.synth_hands import COLOUR_CAMERA
@@ -50,14 +50,14 @@ class GaneratedHands:
     def __getitem__(self, index: int) -> Sample:
         """Read the labels of a frame. Raises HandposeError naming the file where they are broken."""
         frame = self.folder / self.frames[index]
-        joints_mm = _read_numbers(beside(frame, _GLOBAL), N_JOINTS, 3)
+        joints_mm = read_numbers(beside(frame, _GLOBAL), N_JOINTS, 3)
         if (joints_mm[:, 2] <= 0).any():
             raise HandposeError(f"{beside(frame, _GLOBAL)}: a joint lies behind the camera")
-        left, top, scale = _read_numbers(beside(frame, _CROP), 1, 3)[0].tolist()
+        left, top, scale = read_numbers(beside(frame, _CROP), 1, 3)[0].tolist()
         if scale <= 0:
             raise HandposeError(f"{beside(frame, _CROP)}: the scale is {scale:g}, expected a positive number")
         camera = crop_camera((left, top), scale, self.size)
-        joints_px = _read_numbers(beside(frame, _PIXELS), N_JOINTS, 2)
+        joints_px = read_numbers(beside(frame, _PIXELS), N_JOINTS, 2)
         apart = np.linalg.norm(camera.project(joints_mm) - joints_px, axis=-1).max()
         if apart > _APART_PX:
             raise HandposeError(f"{beside(frame, _PIXELS)}: {apart:.0f} px off the projected 3D joints of its frame")
@@ -71,10 +71,6 @@ class GaneratedHands:
             camera=camera,
             load_mask=partial(_read_mask, mask, camera.size_px) if mask.is_file() else None,
         )
-
-    def relative_joints(self, index: int) -> np.ndarray:
-        """Read the released joints (21, 3) relative to M0, in units of |W-M0|."""
-        return _read_numbers(beside(self.folder / self.frames[index], _RELATIVE), N_JOINTS, 3)
 
 
 def recognises(path: Path) -> bool:
@@ -175,18 +171,6 @@ def _stems(partition: Path) -> list[str]:
                     raise HandposeError(f"{partition / stem}{ending}: missing, but other files of its frame are there")
     broken.check()
     return stems
-
-
-def _read_numbers(path: Path, rows: int, columns: int) -> np.ndarray:
-    try:
-        values = np.array([float(word) for word in path.read_text().replace(",", " ").split()])
-    except (OSError, ValueError) as error:
-        raise HandposeError(f"{path}: not readable as numbers ({error})") from error
-    if values.size != rows * columns:
-        raise HandposeError(f"{path}: expected {rows * columns} numbers, found {values.size}")
-    if not np.isfinite(values).all():
-        raise HandposeError(f"{path}: not all of its numbers are finite")
-    return values.reshape(rows, columns)
 
 
 def _write_numbers(path: Path, values: np.ndarray) -> None:

@@ -161,6 +161,8 @@ def _camera(row: dict[str, Any]) -> Camera | None:
 
 
 def _existing(folder: Path, name: str) -> Path:
+    if Path(name).anchor:
+        raise HandposeError(f"{name}: paths start at the folder")
     file = folder / name
     if not file.is_file():
         raise HandposeError(f"{file}: missing")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -66,10 +65,6 @@ class PhotoSet:
 
     def __len__(self) -> int:
         return len(self._hands)
-
-    def samples(self) -> Iterator[Sample]:
-        """Go through all labelled hands."""
-        return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> Sample:
         photo, hand = self._hands[index]

@@ -9,13 +9,12 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from handpose.atomic import atomic_write
 from handpose.camera import Camera
 from handpose.data.broken import Broken
-from handpose.data.files import beside, write_png
+from handpose.data.files import beside, read_numbers, write_png
 from handpose.data.pictures import read_sized
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
@@ -71,14 +70,6 @@ class SynthHands:
             raise HandposeError(f"{self.folder}: only hands with objects; give the release, or its noobject folders")
         return SynthHands(self.folder, bare)
 
-    def depth_mm(self, index: int) -> np.ndarray:
-        """Read the depth picture (480, 640) float32 [mm] of the depth camera, 0 where it is invalid."""
-        path = beside(self.frames[index], _DEPTH)
-        depth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if depth is None or depth.dtype != np.uint16 or depth.shape != SIZE_PX[::-1]:
-            raise HandposeError(f"{path}: missing, or no 640x480 16-bit depth picture")
-        return np.where(depth >= INVALID_DEPTH, 0, depth).astype(np.float32)
-
 
 def recognises(path: Path) -> bool:
     """Say whether a folder holds frames of this layout: the first joints found have pictures beside them."""
@@ -104,15 +95,7 @@ def read(path: Path) -> SynthHands:
 
 def read_joints(path: Path) -> np.ndarray:
     """Read joints (21, 3) in the depth camera's frame [mm]. Raises HandposeError naming the file where they are broken."""
-    try:
-        values = np.array([float(word) for word in path.read_text().replace(",", " ").split()])
-    except (OSError, ValueError) as error:
-        raise HandposeError(f"{path}: not readable as numbers ({error})") from error
-    if values.size != 3 * N_JOINTS:
-        raise HandposeError(f"{path}: expected 63 numbers, found {values.size}")
-    joints = values.reshape(N_JOINTS, 3)
-    if not np.isfinite(joints).all():
-        raise HandposeError(f"{path}: a joint is not a finite number")
+    joints = read_numbers(path, N_JOINTS, 3)
     if (joints[:, 2] + COLOUR_FROM_DEPTH_MM[2] <= 0).any():
         raise HandposeError(f"{path}: a joint lies behind the camera")
     return joints

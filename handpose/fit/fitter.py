@@ -26,6 +26,7 @@ _FIRST_CHANGE = np.concatenate([np.full(3, 400.0), np.full(3, 1.5), np.full(20, 
 _UNSEEN = np.concatenate([[0, 0, 450.0], np.zeros(23)])  # a flat hand before the camera, as in the paper
 _VELOCITY_KEPT = 0.6  # a hand tends to stop
 _LONGEST_GAP_S = 0.5
+_GROWTH_MM_S = 400.0  # of a joint's expected error while it is not seen
 _DEPTHS_MM = (50.0, 3000.0)
 # Predictions whose errors are as expected leave an energy of 25, of 41 in one frame of a hundred.
 _DOUBTFUL_ENERGY = 60.0
@@ -76,7 +77,7 @@ class HandFitter:
         return self._keep(solution, _VELOCITY_KEPT * moved / dt, time_s)
 
     def predict(self, time_s: float) -> Solution:
-        """Carry the hand on by its motion alone; its covariance grows. Before the first fit it is a flat hand before the camera."""
+        """Carry the hand on by its motion alone; its expected errors grow. Before the first fit it is a flat hand before the camera."""
         if self._last is None:
             return solution_at(
                 self.skeleton, _UNSEEN, np.inf, 0, Status.NOTHING_SEEN, np.diag((_CHANGE * _LONGEST_GAP_S) ** 2)
@@ -85,10 +86,9 @@ class HandFitter:
         gap = float(np.clip(time_s - self._time_s, 0, _LONGEST_GAP_S))
         vector = self._last.vector + self._velocity * min(gap, 0.15)
         vector[2] = np.clip(vector[2], *_DEPTHS_MM)
-        covariance = self._last.covariance + np.diag((_CHANGE * gap) ** 2)
-        grown = self._last.sigma_mm + 400.0 * gap
+        grown = self._last.sigma_mm + _GROWTH_MM_S * gap
         joints = forward_kinematics(self.skeleton, vector)
-        return Solution(vector, np.inf, 0, Status.NOTHING_SEEN, covariance, joints, grown)
+        return Solution(vector, np.inf, 0, Status.NOTHING_SEEN, self._last.covariance, joints, grown)
 
     def observe(self, prediction: Prediction, crop: Crop) -> Problem | None:
         """Turn a prediction into the fit's terms, without a motion; None where it does not place a hand."""

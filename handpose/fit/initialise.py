@@ -10,7 +10,7 @@ from handpose.rotation import log_so3
 from handpose.skeleton import ANGLE_LIMITS_RAD, BASES, N_JOINTS, PARENTS, Skeleton
 
 _PALM = np.array([0, *BASES])  # joints that hardly move against one another
-_DEPTHS_MM = (60.0, 3000.0)
+_START_DEPTHS_MM = (60.0, 3000.0)
 
 
 @njit(cache=True)
@@ -64,7 +64,7 @@ def translation(
     wanted = plane * relative_mm[:, 2:] - relative_mm[:, :2]
     w = weight / weight.max()
     place = np.linalg.lstsq((rows * w[:, None, None]).reshape(-1, 3), (wanted * w[:, None]).ravel(), rcond=None)[0]
-    depth = float(np.clip(place[2], *_DEPTHS_MM))
+    depth = float(np.clip(place[2], *_START_DEPTHS_MM))
     if depth != place[2]:
         centre = (w[:, None] * plane).sum(0) / w.sum()
         place = np.append(centre * depth - relative_mm[:, :2].mean(0), depth)

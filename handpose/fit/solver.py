@@ -29,7 +29,10 @@ class Status(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """vector (26,), its energy, steps taken, status, covariance (26, 26), joints_mm (21, 3) and sigma_mm (21, 2): across and along the ray."""
+    """A pose vector (26,), its energy, steps taken, status, joints_mm (21, 3) and sigma_mm (21, 2): across and along the ray.
+
+    covariance (26, 26) is of the pose that was last seen; sigma_mm grows where motion alone carries it on.
+    """
 
     vector: np.ndarray
     energy: float

@@ -15,7 +15,7 @@ import numpy as np
 from handpose.errors import HandposeError
 from handpose.kinematics import fk_and_jacobian, joint_frames
 from handpose.skeleton import BASES, DEFAULT_SCALE_MM, M0, N_JOINTS, TIPS, WEBXR_NAMES, WRIST, Skeleton
-from handpose.synthesis.mesh import FOREARM, N_BONES, HandMesh
+from handpose.synthesis.mesh import FOREARM, N_BONES, HandMesh, forearm_share
 
 _METACARPALS = tuple(
     f"{finger}-finger-metacarpal" for finger in ("index", "middle", "ring", "pinky")
@@ -189,8 +189,7 @@ def _unposed(vertices, weights, frames, joints, rest_joints) -> np.ndarray:
 
 def _influences(weights: np.ndarray, rest: np.ndarray) -> dict[str, np.ndarray]:
     """The file's own weights as the mesh keeps them: four bones to a vertex, the stump handed over to the forearm."""
-    share = np.clip((-rest[:, 1] + 12.0) / 34.0, 0, 1)
-    arm = (share * share * (3 - 2 * share))[:, None]
+    arm = forearm_share(rest)[:, None]
     full = np.zeros((len(weights), N_BONES))
     full[:, :N_JOINTS] = weights * (1 - arm)
     full[:, FOREARM] += arm[:, 0]

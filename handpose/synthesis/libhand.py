@@ -42,15 +42,21 @@ def load_hand(path: Path) -> tuple[HandMesh, Skeleton]:
     Its `tint` is the photograph's skin over its mean colour, so that any skin can be drawn with it. Raises HandposeError naming
     what is missing or broken.
     """
-    folder = _folder(Path(path))
-    joints, vertices, uv, triangles, weights = _read(folder / _MESH)
-    colours = _linear_colours(read_image(folder / _TEXTURE), uv)
+    skin, texture = files(path)
+    joints, vertices, uv, triangles, weights = _read(skin)
+    colours = _linear_colours(read_image(texture), uv)
     vertices, triangles, first = merged(vertices, triangles)
     joints, vertices, triangles, weights, colours = _with_forearm(
         joints, vertices, triangles, weights[first], colours[first]
     )
     mesh, skeleton = rigged(joints, vertices, triangles, weights)
     return replace(mesh, tint=_tint(colours, mesh.palmar)), skeleton
+
+
+def files(path: Path) -> tuple[Path, Path]:
+    """Give the files of the mesh and of the photograph of its skin. Raises HandposeError where there is no such folder."""
+    folder = _folder(Path(path))
+    return folder / _MESH, folder / _TEXTURE
 
 
 def hand_of(source: str) -> tuple[HandMesh, Skeleton] | None:

@@ -58,7 +58,7 @@ class HandMesh:
         full = np.zeros((len(vertices_mm), N_BONES))
         for finger in range(5):
             _add_ray(full, share[:, finger], place[:, finger], joints, radii[finger], finger)
-        arm = _smooth_step(-vertices_mm[:, 1], -12.0, 22.0)[:, None]
+        arm = forearm_share(vertices_mm)[:, None]
         full *= 1 - arm
         full[:, FOREARM] += arm[:, 0]
         bones = np.argsort(-full, axis=1)[:, :_INFLUENCES]
@@ -93,6 +93,11 @@ class HandMesh:
             "bij,bj->bi", frames, np.concatenate([self.rest_joints_mm, self.rest_joints_mm[:1]])
         )
         return _blend(self.vertices_mm, self.normals, self.bones, self.weights, frames, shifts)
+
+
+def forearm_share(rest_mm: np.ndarray) -> np.ndarray:
+    """How much each point (V, 3) of the rest wrist frame [mm] moves with the forearm (V,), 0..1."""
+    return _smooth_step(-rest_mm[:, 1], -12.0, 22.0)
 
 
 def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -54,12 +55,12 @@ def run(args: argparse.Namespace) -> int:
     mesh = args.mesh.resolve() if args.mesh and args.mesh.exists() else args.mesh  # the word libhand is no path
     work = partial(_render, args.o.resolve(), args.seed, mesh)
     _renderer(*work.args[1:])  # a mesh that cannot be used is told before a folder is made
-    claim(args.o, _SETTINGS, {"n": args.n, "seed": args.seed, "mesh": args.mesh.name if args.mesh else None})
     frames = [synth_hands.frame_path(args.o, index) for index in range(args.n)]
     missing = [index for index, frame in enumerate(frames) if not synth_hands.is_written(frame)]
+    rendered = cluster.map_jobs(work, missing, args.address, args.workers)  # as is a wrong --workers; it begins below
+    claim(args.o, _SETTINGS, {"n": args.n, "seed": args.seed, "mesh": _known_as(mesh) if mesh else None})
     if len(missing) < args.n:
         print(f"{args.n - len(missing)} of {args.n} pictures are there already; going on")
-    rendered = cluster.map_jobs(work, missing, args.address, args.workers)
     try:
         for _ in tqdm(rendered, total=len(missing), unit="picture", desc="rendering", disable=None):
             pass
@@ -71,6 +72,12 @@ def run(args: argparse.Namespace) -> int:
     _write_contact_sheet(args.o)
     print(f"{args.n} pictures in {args.o}; look at {args.o / _CONTACT_SHEET}")
     return 0
+
+
+def _known_as(mesh: Path) -> str:
+    """Name a mesh by its file and what is in it, so that another of the same name is told from it."""
+    files = libhand.files(mesh) if libhand.recognises(mesh) else [mesh]
+    return f"{mesh.name} {hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()[:12]}"
 
 
 def _render(folder: Path, seed: int, mesh_file: Path | None, index: int) -> None:

@@ -47,14 +47,6 @@ PAIRS = _pairs()
 _NO_CONTACTS = np.zeros((0, 3))
 
 
-def penetration_mm(skeleton: Skeleton, angles_rad: np.ndarray) -> float:
-    """Give the depth [mm] by which the two capsules that overlap most do so, 0 where none does."""
-    vector = np.concatenate([np.zeros(6), angles_rad])
-    radii = RELATIVE_RADII * skeleton.scale_mm
-    joints, _ = fk_and_jacobian(skeleton.offsets_mm, skeleton.axes, vector)
-    return _deepest(joints, CAPSULES, radii, PAIRS)
-
-
 def settle(
     skeleton: Skeleton,
     angles_rad: np.ndarray,
