@@ -6,7 +6,6 @@ by their poses would teach the translators to change them.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,10 +19,12 @@ from geocongan.prepare import JOINTS_NAME
 from handpose.crop import MARGIN as CROP_MARGIN
 from handpose.crop import Crop
 from handpose.data import real_hands, synth_hands
+from handpose.data.files import read_json
 from handpose.data.photos import Split
 from handpose.data.sample import Sample
 from handpose.data.synth_hands import CHROMA, COLOUR_CAMERA
 from handpose.errors import HandposeError
+from handpose.skeleton import N_JOINTS
 from handpose.synthesis import RENDER
 from handpose.synthesis.foreground import CANVAS, premultiplied, straight
 from handpose.synthesis.sampler import RenderSampler
@@ -209,13 +210,19 @@ def _stacked(name: str, pictures: Sequence[np.ndarray]) -> dict[str, np.ndarray]
 
 
 def _joints_of(folder: Path) -> np.ndarray:
-    """Read the joints that `geocongan prepare` wrote below a folder: (K, 21, 2) [sides of the hand's box, from the crop's middle]."""
-    found = []
+    """Read the joints that `geocongan prepare` wrote below a folder: (K, 21, 2) [sides of the hand's box, from the crop's middle].
+
+    Raises HandposeError naming the file where they are broken.
+    """
+    found = [np.empty((0, N_JOINTS, 2))]
     for path in sorted(folder.rglob(JOINTS_NAME)):
-        for joints in json.loads(path.read_text()).values():
-            joints_px = np.asarray(joints, float)
-            found.append((joints_px - (joints_px.min(0) + joints_px.max(0)) / 2) / np.ptp(joints_px, axis=0).max())
-    return np.array(found).reshape(-1, 21, 2)
+        try:
+            joints_px = np.array([*read_json(path).values()], float).reshape(-1, N_JOINTS, 2)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise HandposeError(f"{path}: not the joints that geocongan prepare writes ({error})") from error
+        low, high = joints_px.min(1, keepdims=True), joints_px.max(1, keepdims=True)
+        found.append((joints_px - (low + high) / 2) / (high - low).max(-1, keepdims=True))
+    return np.concatenate(found)
 
 
 def _matching(sampler: RenderSampler, joints: np.ndarray) -> np.ndarray:

@@ -67,7 +67,7 @@ class Gan:
         shown = {name: self.pools[name].exchange(rng, np.asarray(pictures[name], np.float32)) for name in self.pools}
         judged, _ = self._judge_step({"real": batch["real"], "synthetic": batch["synthetic"], **shown})
         for average in self.averages.values():
-            average.update(number)
+            average.update(number + 1)
         return {**losses, "judges": judged["loss"]}
 
     @contextmanager
@@ -83,9 +83,16 @@ class Gan:
                 save_weights(self.networks[name], folder / f"{name}_{kind}.weights.h5")
 
     def start_from(self, path: Path) -> None:
-        """Begin with the translators of another run: `path` is its synth2real_*.weights.h5, real2synth lies beside it."""
+        """Begin with the translators of another run: `path` is its synth2real_*.weights.h5, real2synth lies beside it.
+
+        Raises HandposeError where it is named otherwise, or either file is not that of such a network.
+        """
+        if TRANSLATORS[0] not in path.name:
+            raise HandposeError(
+                f"{path}: --init takes {TRANSLATORS[0]}_*.weights.h5 of a run, {TRANSLATORS[1]} beside it"
+            )
         for name, average in self.averages.items():
-            load_weights(self.networks[name], path.with_name(path.name.replace("synth2real", name)))
+            load_weights(self.networks[name], path.with_name(path.name.replace(TRANSLATORS[0], name)))
             average.values = [np.array(value) for value in self.networks[name].get_weights()]
 
     def values(self) -> dict[str, list[np.ndarray]]:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from geocongan.train_silnet import add_domain_arguments, domain_fields, silnet_file
+from handpose.command import require
 from handpose.errors import HandposeError
 from handpose.runtime import read_weights
 from handpose.training import distribute
@@ -40,7 +41,8 @@ class GanConfig(RunConfig):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `geocongan train`."""
-    add_loop_arguments(parser, "runs/geocongan", batch=1, minutes=60, lr=2e-4)
+    init = "a run's synth2real_*.weights.h5 and the real2synth_*.weights.h5 beside it"
+    add_loop_arguments(parser, "runs/geocongan", batch=1, minutes=60, lr=2e-4, init=init)
     add_domain_arguments(parser)
     add = parser.add_argument
     add("--silnet", default="", metavar="RUN", help="run of train-silnet; frozen here")
@@ -61,6 +63,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _config(args: argparse.Namespace) -> GanConfig:
+    require(args, filters=1, blocks=0, geometric=0, cycle=0, identity=0)
     geometric = 0.0 if args.no_geometry else args.geometric
     if geometric and not args.silnet:
         raise HandposeError(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handpose.command import require
 from handpose.data.photos import Split
 from handpose.errors import HandposeError
 from handpose.training import distribute
@@ -72,6 +73,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _config(args: argparse.Namespace) -> SilNetConfig:
+    require(args, filters=1)
+    if args.batch % 2:
+        raise HandposeError(f"--batch must be even, half from each side, not {args.batch}")
     return SilNetConfig(filters=args.filters, **domain_fields(args), **loop_fields(args))
 
 

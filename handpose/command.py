@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -66,10 +67,14 @@ def exit_code(name: str, work: Callable[[], object]) -> int:
 
 
 def require(args: argparse.Namespace, **least: int) -> None:
-    """Raise HandposeError where an option that was given is less than it may be."""
+    """Raise HandposeError where an option that was given is less than it may be, or not finite."""
     for option, minimum in least.items():
         value = getattr(args, option)
-        if value is not None and value < minimum:
+        if value is None:
+            continue
+        if not math.isfinite(value):
+            raise HandposeError(f"--{option.replace('_', '-')} must be a finite number, not {value}")
+        if value < minimum:
             raise HandposeError(f"--{option.replace('_', '-')} must be {minimum} or more, not {value}")
 
 

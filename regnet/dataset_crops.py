@@ -60,7 +60,7 @@ def cut_window(sample: Sample, reader: str = "", set_name: str = "") -> Window:
     image, on_green = sample.image, reader in _ON_GREEN
     alpha = sample.mask if on_green else hand_alpha(image, set_name)
     silhouette = None if sample.valid.any() else sample.mask
-    joints_px, crop = _aim(sample, silhouette, (image.shape[1], image.shape[0]))
+    joints_px, crop = _aim(sample, reader, silhouette, (image.shape[1], image.shape[0]))
     kept = np.full(image.shape[:2], 255, np.uint8) if alpha is None else alpha
     shown, kept = crop.warp(image), crop.warp(np.repeat(kept[..., None], 3, -1))[..., 0]
     cut = np.dstack([_without_green(shown, kept) if on_green else shown, kept])
@@ -78,11 +78,13 @@ def cut_window(sample: Sample, reader: str = "", set_name: str = "") -> Window:
     return Window(cut, joints_px, sample.valid, has_side, joints_rel, on_green, silhouette, cluttered)
 
 
-def _aim(sample: Sample, silhouette: np.ndarray | None, size_px: tuple[int, int]) -> tuple[np.ndarray, Crop]:
+def _aim(
+    sample: Sample, reader: str, silhouette: np.ndarray | None, size_px: tuple[int, int]
+) -> tuple[np.ndarray, Crop]:
     """Aim at a sample's joints, or where none is labelled upright at its silhouette, in whose middle they are all put."""
     margin = MARGIN * WINDOW / CROP_SIZE
     if silhouette is None:
-        return aim(sample, size_px, WINDOW, margin)
+        return aim(sample, size_px, WINDOW, margin, reader)
     rows, columns = np.nonzero(silhouette > _COVERED)
     low, high = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()])
     middle_px = (low + high) / 2

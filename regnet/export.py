@@ -61,10 +61,16 @@ def run(args: argparse.Namespace) -> None:
         raise HandposeError(f"--quantize int8 needs --format {able}, and --photos DIR: the photographs of training")
     if "bf16" in args.quantize and "openvino" not in formats:
         raise HandposeError("--quantize bf16 is for --format openvino")
-    images = _hands(folders, config["input_size"], _CHECKED) if folders else test_pattern(config["input_size"])
+    hands = _hands(folders, config["input_size"], _CHECKED)
+    if args.photos and not hands:
+        raise _no_hands(folders)
+    images = np.stack(hands) if hands else test_pattern(config["input_size"])
     calibration = None
     if "int8" in args.quantize:
-        calibration = _hands(folders, config["input_size"], CALIBRATION_HANDS, "train")
+        seen = _hands(folders, config["input_size"], CALIBRATION_HANDS, "train")
+        if not seen:
+            raise _no_hands(folders)
+        calibration = np.stack(seen)
 
     exported = export(source, stem, formats, images, calibration)
     keras = exported[0]
@@ -73,9 +79,7 @@ def run(args: argparse.Namespace) -> None:
         halved = load_openvino(path, "bf16")
         exported.append(Exported("openvino bf16", path, halved, differences(halved(images), keras.run(images))))
     names = ", ".join(folder.name for folder in folders)
-    print(
-        f"checked on {len(images)} hands of {names}" if folders else "checked on a test pattern: no photographs given"
-    )
+    print(f"checked on {len(images)} hands of {names}" if hands else "checked on a test pattern: no photographs given")
     print_table(exported, latencies(exported, images[:1]))
 
 
@@ -116,8 +120,12 @@ def _trained_on(config: dict) -> list[Path]:
     return [folder for folder, reader in readers.items() if reader and name_of(reader) != "shards"]
 
 
-def _hands(folders: Sequence[Path], size: int, count: int, split: Split | None = None) -> np.ndarray:
-    """Cut `count` labelled hands (N, S, S, 3) of some folders, right ones mirrored: the network knows left hands."""
-    share = -(-count // len(folders))
+def _hands(folders: Sequence[Path], size: int, count: int, split: Split | None = None) -> list[np.ndarray]:
+    """Cut up to `count` labelled hands (S, S, 3) of some folders, right ones mirrored: the network knows left hands."""
+    share = -(-count // max(len(folders), 1))
     windows = [window for folder in folders for window in labelled_windows(folder, size, share, split=split)[0]]
-    return np.stack([window.image[:, ::-1] if window.side == "right" else window.image for window in windows[:count]])
+    return [window.image[:, ::-1] if window.side == "right" else window.image for window in windows[:count]]
+
+
+def _no_hands(folders: Sequence[Path]) -> HandposeError:
+    return HandposeError(f"{', '.join(map(str, folders))}: no labelled hand in it to show to the network")

@@ -70,14 +70,18 @@ def export(
 
     Keras, which comes first in the answer, and each file must agree on `images` (N, S, S, 3) uint8, by default noise and gradients, to
     `TOLERANCE`. With `calibration`, pictures of left hands like `images`, a format that can is written once more to compute in int8 and
-    differs as it may. Raises HandposeError where a file cannot be written or does not agree; then none is left.
+    differs as it may. Raises HandposeError where a file cannot be written or does not agree, or where the weights would take the place of
+    those that are read; then all files are as they were.
     """
     import keras
 
-    from regnet.networks import WEIGHTS_SUFFIX, load
+    from regnet.networks import WEIGHTS_SUFFIX, find_weights, load
 
     if not stem.parent.is_dir():
         raise HandposeError(f"{stem.parent}: no such folder")
+    weights = stem.with_name(stem.name + WEIGHTS_SUFFIX)
+    if weights.resolve() == find_weights(run).resolve():
+        raise HandposeError(f"{weights}: would be written over, but is what is exported; give another --o")
     model, config = load(run)
     round_weights(model)
     card, size = _card(config), config["input_size"]
@@ -86,7 +90,6 @@ def export(
     images = test_pattern(size) if images is None else images
     reference = served.predict_on_batch(images)
 
-    weights = stem.with_name(stem.name + WEIGHTS_SUFFIX)
     exported = [Exported("keras", weights, served.predict_on_batch, {})]
     with TemporaryDirectory(prefix=f".{stem.name}.", dir=stem.parent) as drafts:
         for name, ending, pictures in _variants(formats, calibration):
@@ -100,10 +103,11 @@ def export(
                 )
             label = name if pictures is None else f"{name} int8"
             exported.append(Exported(label, stem.parent / draft.name, loaded, difference))
+        save_half(model, Path(drafts) / weights.name)
+        files = sorted(file for file in Path(drafts).rglob("*") if file.is_file())
+        write_card(Path(drafts) / f"{stem.name}.json", card, files)
         for draft in sorted(Path(drafts).iterdir()):
             _put(draft, stem.parent / draft.name)
-    save_half(model, weights)
-    write_card(stem.with_name(f"{stem.name}.json"), card, [file for network in exported for file in network.files()])
     return exported
 
 

@@ -51,7 +51,7 @@ def training_item(
         "left": np.array([left], np.float32),
         "has_left": np.array([has_side * (1 if left else RIGHT_SIDE_WEIGHT)], np.float32),
         "mask": mask,
-        "masked": np.float32(mask.any()),
+        "masked": weight * mask.any(),
     }
 
 

@@ -19,7 +19,7 @@ from handpose.data.options import name_of, read_arguments, splits_of
 from handpose.data.photos import Split
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
-from handpose.skeleton import Side
+from handpose.skeleton import BASES, WRIST, Side, Skeleton
 from handpose.synthesis import LIBHAND, RENDER
 
 GANERATE = "ganerate"
@@ -38,7 +38,7 @@ class LabelledWindow:
     """A hand in its labelled crop.
 
     image (S, S, 3) uint8; joints_px (21, 2) in the picture; valid (21,) bool; joints_mm (21, 3) in the axes of the crop's camera, NaN
-    where unknown, or None; `crop` leads from the window back to the picture. `picture` is kept where too few joints are labelled to
+    where unknown, or None; `crop` leads from the window back to the picture. `picture` is kept where the labels do not tell how to
     aim well: such a hand is aimed at anew once it has been seen. `sides_shown` are those of all hands in the picture, where that is told.
     """
 
@@ -133,7 +133,7 @@ def _cut_all(opened: Opened, chosen: np.ndarray, size: int) -> Iterator[Labelled
 def cut(sample: Sample, size: int, reader: str = "") -> LabelledWindow:
     """Cut the ideal crop of a labelled hand; a joint without a label is put amid the others."""
     image = sample.image
-    joints_px, crop = aim(sample, (image.shape[1], image.shape[0]), size)
+    joints_px, crop = aim(sample, (image.shape[1], image.shape[0]), size, reader=reader)
     joints_mm = known_mm(sample, reader)
     return LabelledWindow(
         sample.name,
@@ -143,26 +143,53 @@ def cut(sample: Sample, size: int, reader: str = "") -> LabelledWindow:
         sample.valid,
         sample.side,
         None if joints_mm is None else joints_mm @ crop.camera_from_crop,
-        None if sample.valid.sum() >= _ENOUGH else image,
+        image if _whole_hand(sample, reader) is None else None,
         sample.sides_shown,
     )
 
 
-def aim(sample: Sample, size_px: tuple[int, int], size: int, margin: float = MARGIN) -> tuple[np.ndarray, Crop]:
+def aim(
+    sample: Sample, size_px: tuple[int, int], size: int, margin: float = MARGIN, reader: str = ""
+) -> tuple[np.ndarray, Crop]:
     """Aim at a hand in a picture of `size_px` (width, height): its joints (21, 2) [px], those without a label amid the others, and the crop.
 
-    Where few joints are labelled the crop is upright and as wide as a hand may be at their depth, or at a guess.
+    Where the labels do not tell which way the hand points the crop is upright and as wide as a hand may be at their depth, or at a guess.
     """
     camera = sample.camera or Camera.from_fov(size_px)
     labelled = sample.joints_px[sample.valid]
     joints_px = np.where(sample.valid[:, None], sample.joints_px, labelled.mean(0))
-    if len(labelled) >= _ENOUGH:
-        return joints_px, Crop.from_joints(camera, joints_px, size, margin)
+    whole_px = _whole_hand(sample, reader)
+    if whole_px is not None:
+        return joints_px, Crop.from_joints(camera, whole_px, size, margin)
     side_px = max(2.0 * float(np.ptp(labelled, axis=0).max()), min(size_px) / 8)
     if sample.joints_mm is not None:
         side_px = _HAND_MM * camera.fx / float(np.median(sample.joints_mm[sample.valid, 2]))
     centre_px = (labelled.min(0) + labelled.max(0)) / 2
     return joints_px, Crop.from_box(camera, centre_px, margin * side_px, size=size)
+
+
+def _whole_hand(sample: Sample, reader: str) -> np.ndarray | None:
+    """Give joints (21, 2) [px] to aim at, or None where too few are known to tell where the hand is and which way it points.
+
+    A joint whose place is not known is put amid the others, but for W, which is put where the palm has it: amid them the hand would
+    often stand on its head.
+    """
+    known = sample.valid | ((reader in _EXACT_UNSEEN) & np.isfinite(sample.joints_px).all(-1))
+    if known.sum() < _ENOUGH:
+        return None
+    joints_px = np.where(known[:, None], sample.joints_px, sample.joints_px[known].mean(0))
+    if not known[WRIST]:
+        palm = BASES[known[BASES]]
+        if not known[BASES[0]] or len(palm) < 3:  # the knuckles alone lie nearly on a line
+            return None
+        joints_px[WRIST] = _wrist_shares(palm) @ joints_px[palm]
+    return joints_px
+
+
+def _wrist_shares(palm: np.ndarray) -> np.ndarray:
+    """Give the shares (K,) of fingers' bases whose sum is W in the flat palm, and so in each picture of it but for perspective."""
+    flat = Skeleton.default("left").rest_joints_mm[palm, :2]
+    return np.linalg.lstsq(np.column_stack([flat, np.ones(len(palm))]).T, np.array([0.0, 0.0, 1.0]), rcond=None)[0]
 
 
 def known_mm(sample: Sample, reader: str) -> np.ndarray | None:

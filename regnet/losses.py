@@ -8,7 +8,7 @@ squares are ruled by the few joints that nobody can see.
 Targets, all float32:
 cells (N, 21, 2) joints [heatmap cells]; labelled (N, 21) how much the joint's place counts, 0 where it is unknown; inside (N, 21) 1
 where it is in the crop; joints_rel (N, 21, 3), known_3d (N, 21) the same of it; flat (N,) the same where only 2D is known; presence (N, 1);
-left (N, 1), has_left (N, 1) how much that counts; and where silhouettes are known, mask (N, 32, 32) 0..1, and masked (N,) 1 where the sample has one.
+left (N, 1), has_left (N, 1) how much that counts; and where silhouettes are known, mask (N, 32, 32) 0..1, and masked (N,) how much it counts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PEAK_WEIGHT = 9.0  # a pixel at a peak counts 1 + 9 times: the rest of a map is 
 MASK_RIM = 2  # cells: the map of a joint at the border of the hand reaches so far out
 _SMOOTH = 0.01
 _WEAK_MASS = 0.01  # of a map whose peak is 0.3
-CONFIDENT_CELLS = 1.5  # an error of so many cells (6 px of a 128 px crop) halves nothing more than exp(-1/2)
+CONFIDENT_CELLS = 1.5  # at an error of so many cells (6 px of a 128 px crop) the confidence wanted is exp(-1/2)
 
 
 def regnet_losses(outputs: dict, targets: dict) -> dict:

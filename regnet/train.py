@@ -40,7 +40,7 @@ class TrainConfig(RunConfig):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `regnet train`."""
-    add_run_arguments(parser, "runs/regnet", batch=32, minutes=60)
+    add_run_arguments(parser, "runs/regnet", batch=32, minutes=60, words="render, libhand or ganerate")
     parser.add_argument("--network", choices=("light", "paper"), default="light")
     parser.add_argument("--input", type=int, choices=(128, 256), default=128, help="side of the crop [px]")
     parser.add_argument("--no-projection", action="store_true", help="leave out ProjLayer and RenderingLayer")
@@ -72,11 +72,15 @@ def _config(args: argparse.Namespace) -> TrainConfig:
     fields = run_fields(args)
     if args.backbone and args.network != "paper":
         raise HandposeError("--backbone is the paper's network's: give --network paper with it")
+    if args.no_projection and args.network != "light":
+        raise HandposeError("--no-projection is the light network's: give --network light with it")
     if args.backbone and args.init:
         raise HandposeError("--backbone and --init both tell what to begin with: give one of them")
     check_read(args.read, [reader_of(Path(source)) for source in args.i if source not in MADE])
     for source in fields["sources"]:
         hand_of(source)  # one that is missing or broken is told before anything begins
+    if args.generator and GANERATE not in fields["sources"]:
+        raise HandposeError(f"--generator is for the source {GANERATE}: give --i {GANERATE} with it")
     generator = str(generator_file(args.generator)) if GANERATE in fields["sources"] else ""
     return TrainConfig(
         network=args.network, input_size=args.input, projection=not args.no_projection, backbone=args.backbone,

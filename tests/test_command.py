@@ -1,5 +1,6 @@
 """Commands without the packages they need say in one line what to install."""
 
+import argparse
 import ast
 import io
 import re
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from handpose.command import _EXTRAS, exit_code, what_to_install
+from handpose.command import _EXTRAS, exit_code, require, what_to_install
+from handpose.errors import HandposeError
 
 ROOT = Path(__file__).parents[1]
 WITHOUT_KERAS = """
@@ -51,6 +53,16 @@ def test_what_no_extra_brings_is_told_too():
     assert what_to_install(ModuleNotFoundError("No module named 'ray'", name="ray.util")).endswith('[cluster]"')
     assert "(No module named 'numpy')" in what_to_install(ModuleNotFoundError("No module named 'numpy'", name="numpy"))
     assert "opencv-python-headless" in what_to_install(ImportError("libGL.so.1: cannot open shared object file"))
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [("nan", "a finite number, not nan"), ("inf", "a finite number, not inf"), ("0.5", "1 or more, not 0.5")],
+)
+def test_numbers_that_are_too_small_or_none_are_refused(value, reason):
+    with pytest.raises(HandposeError, match=f"--so-long must be {reason}"):
+        require(argparse.Namespace(so_long=float(value)), so_long=1)
+    require(argparse.Namespace(so_long=None, other=1.0), so_long=1, other=1)
 
 
 def test_a_file_that_the_system_refuses_is_one_line(capsys):

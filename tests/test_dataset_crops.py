@@ -164,7 +164,7 @@ def test_a_right_item_is_the_left_one_mirrored():
     np.testing.assert_allclose(right.pop("cells"), left.pop("cells") * (-1, 1) + (31, 0), atol=1e-5)
     np.testing.assert_array_equal(right.pop("joints_rel"), left.pop("joints_rel") * (-1, 1, 1))
     assert left.pop("left") == 1 and right.pop("left") == 0
-    for key in ("labelled", "known_3d", "flat"):
+    for key in ("labelled", "known_3d", "flat", "masked"):
         np.testing.assert_allclose(right.pop(key), RIGHT_WEIGHT * left.pop(key))
     assert right.pop("has_left") == RIGHT_SIDE_WEIGHT * left.pop("has_left")
     for key in left:
@@ -218,6 +218,16 @@ def test_an_unseen_origin_that_is_labelled_exactly_serves():
     assert item["known_3d"].all() and not item["flat"]
     assert np.flatnonzero(item["labelled"] == 0).tolist() == [8, M0], "unseen joints have no 2D"
     assert np.linalg.norm(item["joints_rel"][WRIST]) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_hidden_wrist_that_is_labelled_exactly_aims_the_window_too():
+    camera, joints_mm = Camera.from_fov((640, 480)), hand_mm(3)
+    image, valid = np.zeros((480, 640, 3), np.uint8), np.arange(21) != WRIST
+    whole, hidden = (
+        cut_window(Sample("x", lambda: image, camera.project(joints_mm), seen, joints_mm, "left", camera), "rhd")
+        for seen in (np.ones(21, bool), valid)
+    )
+    np.testing.assert_allclose(hidden.joints_px[valid], whole.joints_px[valid], atol=1e-9)
 
 
 def test_fingertips_alone_make_an_item():

@@ -131,6 +131,24 @@ def test_regnet_train_on_two_devices_learns_resumes_and_goes_on_as_on_one(backen
     assert len(apart) > 100 and np.median(apart) < 0.1
 
 
+@pytest.mark.parametrize(
+    ("cluster", "task", "place"),
+    [
+        ({"worker": ["a:1", "b:1"]}, {"type": "worker", "index": 1}, (1, 2)),
+        ({"chief": ["a:1"], "worker": ["b:1", "c:1"]}, {"type": "chief", "index": 0}, (0, 3)),
+        ({"chief": ["a:1"], "worker": ["b:1", "c:1"]}, {"type": "worker", "index": 0}, (1, 3)),
+        ({"chief": ["a:1"], "worker": ["b:1"]}, {"type": "worker", "index": 0}, (1, 2)),
+        ({"worker": ["a:1"]}, {"type": "worker", "index": 0}, (0, 1)),
+    ],
+)
+def test_a_chief_comes_before_the_workers(cluster, task, place):
+    assert distribute._place_in_cluster(json.dumps({"cluster": cluster, "task": task})) == place
+
+
+def test_without_a_cluster_a_process_is_alone():
+    assert distribute._place_in_cluster("{}") == (0, 0)
+
+
 def test_what_cannot_be_is_told_in_one_line(monkeypatch):
     with pytest.raises(HandposeError, match="--devices 9: there are only 1 here"), distribute.over("9"):
         pass

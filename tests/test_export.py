@@ -3,14 +3,17 @@
 import argparse
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from geocongan_data import write_prepared
 
 from handpose.errors import HandposeError
 from handpose.heatmap import decode_heatmaps
+from handpose.training.exported import save_half
 from handpose.training.rounding import rounded
 from regnet import export as command
 from regnet import exporter as exporting
@@ -236,6 +239,46 @@ def test_an_export_that_differs_is_refused_and_leaves_nothing(run, tmp_path, mon
     with pytest.raises(HandposeError, match="onnx differs from Keras"):
         exporting.export(run, tmp_path / "bad")
     assert not list(tmp_path.iterdir())
+
+
+def test_datasets_of_silhouettes_have_nothing_to_compare_on(run, tmp_path, capsys):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    masks = write_prepared(tmp_path / "masks", count=3)
+    shutil.copytree(run, tmp_path / "run")
+    config = json.loads((run / "config.json").read_text()) | {"sources": [str(masks)]}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    options = ["--i", str(tmp_path / "run")]
+    for further in (["--photos", str(masks)], ["--quantize", "int8"]):
+        with pytest.raises(HandposeError, match=f"{masks}: no labelled hand in it"):
+            command.run(parser.parse_args([*options, *further]))
+    command.run(parser.parse_args(options))
+    assert "checked on a test pattern" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("source", ["run", "run/best.weights.h5"])
+def test_an_export_over_its_own_source_is_refused(run, tmp_path, source):
+    shutil.copytree(run, tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    with pytest.raises(HandposeError, match="best.weights.h5: would be written over, but is what is exported"):
+        exporting.export(tmp_path / source, tmp_path / "run" / ".." / "run" / "best")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_an_export_that_is_stopped_leaves_the_old_files_whole(run, tmp_path, monkeypatch):
+    def stopped(model, path):
+        path.write_bytes(b"half of it")
+        raise KeyboardInterrupt
+
+    old = {f"light{ending}": b"old" for ending in (".onnx", ".weights.h5", ".json")}
+    for name, content in old.items():
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.setattr(keras.Model, "save_weights", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        exporting.export(run, tmp_path / "light")
+    with pytest.raises(KeyboardInterrupt):
+        save_half(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]), tmp_path / "light.weights.h5")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == old
 
 
 def test_missing_torn_and_foreign_weights_are_told_in_one_line(run, tmp_path):

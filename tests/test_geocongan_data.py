@@ -138,7 +138,7 @@ def write_realhands(folder, pictures):
 def test_realhands_as_released_is_labelled_cut_and_mirrored(shared_data, tmp_path, capsys):
     """Without labels a right hand and its mirror image both become what the labelled photograph does: a left hand without forearm."""
     photographs = photos.read(shared_data / "real" / "rps_greenscreen")
-    sample = next(one for one in photographs.samples() if one.side == "right")
+    sample = next(one for one in photographs if one.side == "right")
     silhouette = cut_out(sample.image, "green")
     wanted, joints, reason = prepare.prepared(sample, 96)
     assert not reason
@@ -225,6 +225,29 @@ def test_prepare_says_what_is_wrong(tmp_path, capsys):
     assert "multiple of 8" in capsys.readouterr().err
     assert main(["train", "--real", str(folder), "--o", str(tmp_path / "run")]) == 1
     assert "--silnet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("train-silnet --batch 7", "--batch must be even, half from each side, not 7"),
+        ("train-silnet --filters 0", "--filters must be 1 or more, not 0"),
+        ("train --no-geometry --filters 0", "--filters must be 1 or more, not 0"),
+        ("train --no-geometry --blocks -1", "--blocks must be 0 or more, not -1"),
+        ("train --no-geometry --cycle -1", "--cycle must be 0 or more, not -1.0"),
+        ("train --geometric nan", "--geometric must be a finite number, not nan"),
+        ("train --no-geometry --identity inf", "--identity must be a finite number, not inf"),
+    ],
+)
+def test_numbers_that_no_training_can_have_are_told_in_one_line(tmp_path, capsys, options, reason):
+    assert main([*options.split(), "--real", str(tmp_path), "--o", str(tmp_path / "run")]) == 1
+    assert capsys.readouterr().err == f"geocongan: {reason}\n"
+
+
+def test_the_help_says_what_a_translator_can_start_from(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert "synth2real_*.weights.h5" in capsys.readouterr().out
 
 
 def test_pictures_survive_the_network_range():

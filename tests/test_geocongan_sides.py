@@ -26,6 +26,24 @@ def test_each_photograph_has_its_pose_rendered_once_a_round(monkeypatch, tmp_pat
     assert shown(DomainConfig("render", str(real), 64), 2 * count) == [list(range(count))] * 2
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"image_1": [[1, 2], ', "not readable as JSON"),
+        ("[1, 2]", "not the joints that geocongan prepare writes"),
+        ('{"image_1": [[1, 2], [3, 4]]}', "not the joints that geocongan prepare writes"),
+        ('{"image_1": [[1, 2], [3]]}', "not the joints that geocongan prepare writes"),
+        ('{"image_1": {"x": 1}}', "not the joints that geocongan prepare writes"),
+    ],
+)
+def test_broken_joints_are_told_in_one_line_with_their_file(tmp_path, content, reason):
+    path = write_prepared(tmp_path / "real") / "user_made" / "joints.json"
+    path.write_text(content)
+    with pytest.raises(HandposeError) as caught:
+        PhotographedSide(tmp_path / "real", 64)
+    assert str(caught.value).startswith(f"{path}: {reason}") and "\n" not in str(caught.value)
+
+
 def test_photographs_without_joints_are_told_of(tmp_path, capsys):
     real = str(write_prepared(tmp_path / "real"))
     DomainBatches(DomainConfig("render", real, 64))

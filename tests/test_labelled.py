@@ -47,6 +47,50 @@ def test_joints_without_a_label_do_not_move_the_crop_far():
     assert (np.abs(window.crop.to_crop(joints_px[valid]) - 63.5) < 64).all()
 
 
+def points_up(window, joints_px):
+    """Say whether the true W and M0 (of 21, 2) [px] lie within 45 degrees of upright in a window."""
+    across, down = np.diff(window.crop.to_crop(joints_px)[[0, 9]], axis=0)[0]
+    return -down > abs(across)
+
+
+@pytest.mark.parametrize("hidden", [(0,), (0, 5), (0, 13, 17), (0, *TIPS)])
+def test_a_hand_without_its_wrist_points_up_still(hidden):
+    """Amid the other joints, beyond M0, the wrist of an open hand would have it stand on its head."""
+    camera = Camera.from_fov((640, 480))
+    image = np.zeros((480, 640, 3), np.uint8)
+    valid = ~np.isin(np.arange(21), hidden)
+    for seed in range(30):
+        joints_px = camera.project(hand_mm(seed))
+        broken = np.where(valid[:, None], joints_px, np.nan)
+        window = cut(Sample("x", lambda: image, broken, valid), 128)
+        assert points_up(window, joints_px) and window.picture is None, seed
+        np.testing.assert_allclose(window.joints_px[0], joints_px[valid].mean(0))
+
+
+def test_where_nothing_tells_which_way_a_hand_points_its_crop_is_upright():
+    camera = Camera.from_fov((640, 480))
+    joints_px = camera.project(hand_mm(4))
+    image = np.zeros((480, 640, 3), np.uint8)
+    for hidden in ([0, 1], [0, 5, 9, 13]):
+        valid = ~np.isin(np.arange(21), hidden)
+        window = cut(Sample("x", lambda: image, joints_px, valid), 128)
+        assert window.crop.camera_from_crop[1, 0] == pytest.approx(0, abs=0.02) and window.picture is image
+
+
+def test_exact_labels_of_hidden_joints_aim_the_crop():
+    camera = Camera.from_fov((640, 480))
+    joints_mm = hand_mm(5)
+    image = np.zeros((480, 640, 3), np.uint8)
+    seen, few = np.arange(21) > 8, np.arange(21) > 17
+    whole, *hidden = (
+        cut(Sample("x", lambda: image, camera.project(joints_mm), valid, joints_mm, camera=camera), 128, "rhd")
+        for valid in (np.ones(21, bool), seen, few)
+    )
+    for window in hidden:
+        np.testing.assert_array_equal(window.crop.camera_from_crop, whole.crop.camera_from_crop)
+        assert window.crop.focal_px == whole.crop.focal_px and window.picture is None
+
+
 def test_every_known_layout_is_read_and_anything_else_is_not(tmp_path):
     photo_set = write_photo_set(tmp_path / "photos", 3)
     frames = tmp_path / "frames"

@@ -214,6 +214,7 @@ def test_bad_input_is_told_in_one_line(sources, mixed, tmp_path, capfd):
     cases = {
         "no dataset of a known layout": ([tmp_path], new, ()),
         "--mix must give one": (sources, new, ("--mix", "1,2")),
+        "--mix must give one positive": (sources, new, ("--mix", ",".join(["nan"] * len(sources)))),
         "--n must be 1 or more": (sources, new, ("--n", "0")),
         "synth_hands has no split": (sources[1:2], new, ("--split", "held_out")),
         "none of 2 samples": ([unlabelled], new, ("--split", "held_out")),

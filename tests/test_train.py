@@ -58,6 +58,8 @@ def test_wrong_use_is_told_in_one_line(tmp_path):
         "nothing to train on": [],
         "--mix must give": ["--i", str(tmp_path), "--mix", "0.5,0.5"],
         "no checkpoint|no run|config": ["--resume", "--o", str(tmp_path)],
+        "--no-projection is the light network's": ["--i", "render", "--network", "paper", "--no-projection"],
+        "--generator is for the source ganerate": ["--i", "render", "--generator", "x.onnx"],
         "pseudo_labels": ["--i", str(tmp_path), "--steps", "1", "--o", str(tmp_path / "run")],
     }
     import argparse
@@ -69,6 +71,18 @@ def test_wrong_use_is_told_in_one_line(tmp_path):
     for message, options in cases.items():
         with pytest.raises(HandposeError, match=message):
             train.run(parser.parse_args(options))
+
+
+def test_the_help_names_all_sources_that_are_no_folders():
+    import argparse
+
+    from regnet import train
+    from regnet.labelled import MADE
+
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    (told,) = (action.help for action in parser._actions if action.dest == "i")
+    assert all(word in told for word in MADE)
 
 
 def test_a_step_that_goes_wrong_keeps_the_checkpoint(tmp_path, monkeypatch):

@@ -70,13 +70,24 @@ def test_a_run_stops_where_it_no_longer_improves_and_stays_stopped(tmp_path):
 
 def test_without_patience_it_goes_on(tmp_path):
     config, lines = RunConfig(**CONFIG, steps=8), []
-    assert run(RunDir.plan(tmp_path / "run", {}), config, scores=[4, 3, 2, 1, 0], log=lines.append)
+    assert run(RunDir.plan(tmp_path / "run", {}), config, scores=[4, 3, 2, 1], log=lines.append)
     assert "8 steps" in lines[0]
+
+
+@pytest.mark.parametrize(("steps", "evaluated_at"), [(6, [2, 4, 6]), (7, [2, 4, 6, 7])])
+def test_the_last_weights_are_evaluated_once(tmp_path, steps, evaluated_at):
+    config, folder = RunConfig(**CONFIG, steps=steps), RunDir.plan(tmp_path / "run", {})
+    seen = []
+    for resume in (False, True):
+        learner = Supervised(network(), lambda found, targets: {"loss": keras.ops.mean(found**2)}, config)
+        task = Task(learner, batches, lambda model, step: seen.append(step) or 0.0)
+        assert run_loop(task, config, folder, resume, "train", lambda line: None)
+        assert seen == evaluated_at
 
 
 def test_what_is_kept_is_averaged_and_what_goes_on_is_not(tmp_path):
     model, folder = network(), RunDir.plan(tmp_path / "run", {})
-    assert run(folder, RunConfig(**CONFIG, steps=6), scores=[1, 3, 2, 2], model=model)
+    assert run(folder, RunConfig(**CONFIG, steps=6), scores=[1, 3, 2], model=model)
     with np.load(folder.path / "checkpoint.npz") as stored:
         average, own = ([stored[f"{group}{i}"] for i in range(len(model.weights))] for group in ("average", "weight"))
     np.testing.assert_equal(weights_in(folder.path / "model.weights.h5"), average)
@@ -101,9 +112,9 @@ def test_ctrl_c_while_it_is_evaluated_saves_the_weights_that_go_on(tmp_path):
 
 def test_a_run_that_is_made_longer_has_to_beat_its_last_score(tmp_path):
     config, folder = RunConfig(**CONFIG, steps=4), RunDir.plan(tmp_path / "run", {})
-    assert run(folder, config, scores=[1, 2, 9])
+    assert run(folder, config, scores=[1, 9])
     best = weights_in(folder.path / "best.weights.h5")
-    assert run(folder, replace(config, steps=8), scores=[5, 5, 5], resume=True)
+    assert run(folder, replace(config, steps=8), scores=[5, 5], resume=True)
     np.testing.assert_equal(weights_in(folder.path / "best.weights.h5"), best)
     assert (weights_in(folder.path / "model.weights.h5")[0] != best[0]).any()
 
@@ -173,6 +184,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
         run(folder, RunConfig(**CONFIG, steps=20), make=make, model=model)
     assert (folder.path / BAD_BATCH_NAME).is_file()
     assert not (folder.path / "checkpoint.npz").exists()
+    assert not list(folder.path.glob("*.weights.h5")), "an evaluation comes before the checkpoint"
 
 
 def test_what_cannot_be_made_leaves_no_folder(tmp_path):
@@ -208,6 +220,15 @@ def test_a_run_folder_begins_with_the_run(tmp_path):
     for option in ("--steps", "--minutes", "--seed"):
         with pytest.raises(HandposeError, match=f"{option} must be 0 or more, not -1"):
             run_fields(parser.parse_args(["--i", "x", option, "-1"]))
+    for option, value, reason in (
+        ("--minutes", "nan", "must be a finite number"),
+        ("--lr", "nan", "must be more than 0 and finite, not nan"),
+        ("--lr", "inf", "must be more than 0 and finite, not inf"),
+        ("--lr", "0", "must be more than 0 and finite, not 0.0"),
+        ("--seed", str(2**32), r"must be below 2\*\*32"),
+    ):
+        with pytest.raises(HandposeError, match=f"{option} {reason}"):
+            run_fields(parser.parse_args(["--i", "x", option, value]))
     assert run_fields(parser.parse_args(["--i", "x", "--i", "y", "z", "--freeze", "a", "--freeze", "b"]))[
         "sources"
     ] == ("x", "y", "z")
@@ -236,6 +257,24 @@ def test_a_resumed_run_takes_another_end_and_tells_what_it_does_not_take(tmp_pat
     assert told.count("\n") == 1 and "without --freeze --lr --save-every: only its --steps or --minutes" in told
     assert json.loads((tmp_path / "run" / "config.json").read_text())[option[2:]] == end[option[2:]]
     assert opened("--resume")[0] == longer, "the end is kept"
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"sources": ["x"], "mix": [1.0], "size": 64}, "run: not a run of this command .*'size'"),
+        ({"steps": 5}, "run: not a run of this command .*'sources'"),
+        (["x"], "run/config.json: not a configuration"),
+    ],
+)
+def test_the_folder_of_something_else_is_not_resumed(tmp_path, config, reason):
+    parser, folder = argparse.ArgumentParser(), tmp_path / "run"
+    add_run_arguments(parser, "runs/x", batch=4, minutes=1)
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(HandposeError, match=reason):
+        open_run(parser.parse_args(["--resume", "--o", str(folder)]), RunConfig, lambda args: RunConfig())
+    assert json.loads((folder / "config.json").read_text()) == config
 
 
 def test_foreign_weights_are_found_out_before_the_folder_exists(tmp_path):

@@ -94,15 +94,23 @@ def _strategy(devices: str) -> tuple[Any, Share]:
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
-    workers = json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {}).get("worker", [])
-    if len(workers) > 1:
+    process, processes = _place_in_cluster(os.environ.get("TF_CONFIG", "{}"))
+    if processes > 1:
         tf.config.set_visible_devices(_first(gpus, devices), "GPU")
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        task = strategy.cluster_resolver.task_id
-        return strategy, Share(task, len(workers), strategy.num_replicas_in_sync)
+        return strategy, Share(process, processes, strategy.num_replicas_in_sync)
     names = [device.name for device in tf.config.list_logical_devices("GPU" if gpus else "CPU")]
     strategy = tf.distribute.MirroredStrategy(_first(names, devices))
     return strategy, Share(devices=strategy.num_replicas_in_sync)
+
+
+def _place_in_cluster(tf_config: str) -> tuple[int, int]:
+    """Say which process this is and of how many, by the text of TF_CONFIG: where there is a chief, it comes before worker 0."""
+    config = json.loads(tf_config)
+    cluster, task = config.get("cluster", {}), config.get("task", {})
+    chiefs, workers = len(cluster.get("chief", [])), len(cluster.get("worker", []))
+    before = chiefs if task.get("type") == "worker" else 0
+    return before + int(task.get("index", 0)), chiefs + workers
 
 
 def _data_parallel(devices: str) -> tuple[Any, Share]:

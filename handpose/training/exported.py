@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -103,15 +103,15 @@ def round_weights(model) -> None:
 
 
 def save_half(model, path: Path) -> None:
-    """Save Keras weights, the large ones packed and in half precision; loading widens them again."""
+    """Save Keras weights, the large ones packed and in half precision, which loading widens again; a file there stays whole until then."""
     import h5py
 
-    model.save_weights(path)
-    with h5py.File(path, "r") as wide:
-        names: list[str] = []
-        wide.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-        draft = path.with_name(f".{path.name}.part")
-        with h5py.File(draft, "w") as narrow:
+    with TemporaryDirectory() as folder:
+        wide_file, narrow_file = Path(folder) / path.name, Path(folder) / "narrow.h5"
+        model.save_weights(wide_file)
+        with h5py.File(wide_file, "r") as wide, h5py.File(narrow_file, "w") as narrow:
+            names: list[str] = []
+            wide.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
             wide.visititems(lambda name, item: _copy_group(narrow, name, item))
             for name in names:
                 values = np.asarray(wide[name][()])
@@ -119,7 +119,7 @@ def save_half(model, path: Path) -> None:
                 packed = {**_PACKED, "chunks": values.shape} if large else {}  # small chunks pack a ninth worse
                 narrow.create_dataset(name, data=values, **packed)
             narrow.attrs.update(wide.attrs)
-    os.replace(draft, path)
+        atomic_write(path, narrow_file.read_bytes())
 
 
 def _copy_group(target, name: str, item) -> None:

@@ -71,7 +71,7 @@ def run_loop(
 
     learner = task.learner
     distribute.check_batch(config.batch_size)
-    state: dict[str, Any] = {"step": 0, "seconds": 0.0, "best": -1e9, "stale": 0}
+    state: dict[str, Any] = {"step": 0, "evaluated": -1, "seconds": 0.0, "best": -1e9, "stale": 0}
     if resume:
         state |= checkpoint.restore(folder.path, learner.assign)
         folder.rewind(state["step"])
@@ -84,18 +84,23 @@ def run_loop(
         disable=distribute.share().process > 0,
     )  # fmt: skip
 
-    def save() -> None:
-        values = learner.values()
+    def check(values: dict[str, list[np.ndarray]]) -> None:
         if not all(np.isfinite(value).all() for group in values.values() for value in group):
             raise _not_finite("a weight is not finite", state["step"], folder, batch)
+
+    def save() -> None:
+        values = learner.values()
+        check(values)
         state["seconds"] = time.monotonic() - started
         checkpoint.save(folder.path, values, state)
 
     def evaluate() -> None:
+        check(learner.values())
         with learner.averaged() as averaged:
             score = distribute.agreed(task.evaluate(averaged, state["step"]))
             best = score >= state["best"]
             learner.keep(folder.path, best)
+        state["evaluated"] = state["step"]
         state["best"], state["stale"] = (score, 0) if best else (state["best"], state["stale"] + 1)
 
     try:
@@ -128,8 +133,9 @@ def run_loop(
     finally:
         batches.close()
         bar.close()
-    save()
-    evaluate()
+    if state["evaluated"] < state["step"]:
+        save()
+        evaluate()
     save()  # the score, too: a run that is made longer has to beat it
     log(f"done: {state['step']} steps, weights in {folder.path}")
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import math
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -49,11 +50,12 @@ _OF_THE_CALL = ("o", "resume", "devices")  # options that are not the run's own
 
 
 def add_run_arguments(
-    parser: argparse.ArgumentParser, folder: str, batch: int, minutes: int, of: str = "datasets"
-) -> None:
-    """Declare the options of a run that mixes sources, folders `of` something: `folder`, `batch` and `minutes` are its defaults."""
+    parser: argparse.ArgumentParser, folder: str, batch: int, minutes: int, of: str = "datasets",
+    words: str = "render or libhand",
+) -> None:  # fmt: skip
+    """Declare the options of a run that mixes sources, folders `of` something or `words`: `folder`, `batch` and `minutes` are its defaults."""
     parser.add_argument(
-        "--i", nargs="+", action="extend", metavar="SOURCE", help=f"folders of {of}, or the word render or libhand"
+        "--i", nargs="+", action="extend", metavar="SOURCE", help=f"folders of {of}, or the word {words}"
     )
     parser.add_argument("--mix", help="share of each source, as 0.6,0.4 (default: equal)")
     parser.add_argument(
@@ -67,8 +69,10 @@ def add_run_arguments(
     add_loop_arguments(parser, folder, batch, minutes, 5e-3)
 
 
-def add_loop_arguments(parser: argparse.ArgumentParser, folder: str, batch: int, minutes: int, lr: float) -> None:
-    """Declare how long, how fast and where to: the options of every run."""
+def add_loop_arguments(
+    parser: argparse.ArgumentParser, folder: str, batch: int, minutes: int, lr: float, init: str = "these .weights.h5"
+) -> None:
+    """Declare how long, how fast and where to: the options of every run; `init` says what it can start from."""
     add = parser.add_argument
     add("--o", default=folder, metavar="RUN_DIR", help=f"folder of the run (default: {folder})")
     add("--resume", action="store_true", help="continue the run in --o, with --steps or --minutes to another end")
@@ -81,7 +85,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser, folder: str, batch: int,
     add("--evaluate-every", type=int, default=1000, metavar="STEPS")
     add("--save-every", type=int, default=500, metavar="STEPS")
     add("--patience", type=int, default=0, metavar="N", help="stop early after N evaluations without improvement")
-    add("--init", default="", metavar="WEIGHTS", help="start from these .weights.h5")
+    add("--init", default="", metavar="WEIGHTS", help=f"start from {init}")
     add("--devices", default="1", metavar="N|all", help="GPUs of this host that share each batch; all: of every host")
     add("--tensorboard", action="store_true", help="write logs for TensorBoard into the run's folder, beside the CSV")
     parser.set_defaults(default_minutes=float(minutes), default_of=parser.get_default)
@@ -104,6 +108,10 @@ def run_fields(args: argparse.Namespace) -> dict[str, Any]:
 def loop_fields(args: argparse.Namespace) -> dict[str, Any]:
     """Give the fields that `add_loop_arguments` declares. Raises HandposeError where one makes no sense."""
     require(args, batch=1, evaluate_every=1, save_every=1, patience=0, steps=0, minutes=0, seed=0)
+    if not 0 < args.lr < math.inf:
+        raise HandposeError(f"--lr must be more than 0 and finite, not {args.lr}")
+    if args.seed >= 2**32:
+        raise HandposeError(f"--seed must be below 2**32, not {args.seed}")
     if args.init and not Path(args.init).is_file():
         raise HandposeError(f"{args.init}: no weights to start from; give --init a .weights.h5 file")
     minutes = args.minutes or (0.0 if args.steps else args.default_minutes)
@@ -119,11 +127,12 @@ def open_run(
 ) -> tuple[Config, RunDir]:
     """Plan the run folder that the options name, with the configuration that `make` gives, or open the one to resume.
 
-    It is made when the run begins. Where several processes train, all but the first get a folder that is thrown away.
+    It is made when the run begins. Where several processes train, all but the first get a folder that is thrown away. Raises HandposeError
+    where the options make no sense, the new folder exists, or the one to resume is no run of this kind.
     """
     if args.resume:
         folder, stored = RunDir.resume(_own(Path(args.o), resume=True))
-        config = _to_another_end(restored(kind, stored), args)
+        config = _to_another_end(restored(kind, stored, args.o), args)
         folder.set_config(asdict(config))
     else:
         config = make(args)
@@ -169,6 +178,6 @@ def parse_mix(text: str | None, sources: list[str]) -> tuple[float, ...]:
         mix = tuple(float(share) for share in text.split(",")) if text else (1.0,) * len(sources)
     except ValueError:
         mix = ()
-    if len(mix) != len(sources) or min(mix) < 0 or sum(mix) == 0:
+    if len(mix) != len(sources) or not all(0 <= share < math.inf for share in mix) or sum(mix) == 0:
         raise HandposeError(f"--mix must give one positive share for each of the {len(sources)} sources")
     return mix

@@ -17,9 +17,12 @@ LOSSES_NAME, MEASURES_NAME = "losses.csv", "measures.csv"
 CHECKPOINT_NAME = "checkpoint.npz"
 
 
-def restored(kind: type[Config], stored: dict[str, Any]) -> Config:
-    """Make a configuration dataclass of what config.json holds: its lists were tuples."""
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
+def restored(kind: type[Config], stored: dict[str, Any], run: str | Path) -> Config:
+    """Make a configuration dataclass of what a run's config.json holds: its lists were tuples. Raises HandposeError where it is another's."""
+    try:
+        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
+    except TypeError as error:
+        raise HandposeError(f"{run}: not a run of this command ({error})") from error
 
 
 class RunDir:
@@ -62,11 +65,14 @@ class RunDir:
         """Open a run and its configuration. Raises HandposeError where there is none."""
         path = Path(path)
         try:
-            return cls(path), json.loads((path / CONFIG_NAME).read_text())
+            config = json.loads((path / CONFIG_NAME).read_text())
         except FileNotFoundError as error:
             raise HandposeError(f"{path}: no run to resume, there is no {CONFIG_NAME}") from error
         except (OSError, ValueError) as error:
             raise HandposeError(f"{path / CONFIG_NAME}: not a configuration ({error})") from error
+        if not isinstance(config, dict):
+            raise HandposeError(f"{path / CONFIG_NAME}: not a configuration")
+        return cls(path), config
 
     def log(self, step: int, **values: float) -> None:
         """Append a row to losses.csv, flushed."""
