@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,10 +20,10 @@ CHECKPOINT_NAME = "checkpoint.npz"
 
 def restored(kind: type[Config], stored: dict[str, Any], run: str | Path) -> Config:
     """Make a configuration dataclass of what a run's config.json holds: its lists were tuples. Raises HandposeError where it is another's."""
-    try:
-        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
-    except TypeError as error:
-        raise HandposeError(f"{run}: not a run of this command ({error})") from error
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    if strange := known ^ set(stored):  # the keys of one command's may be among another's
+        raise HandposeError(f"{run}: not a run of this command ({CONFIG_NAME}: {', '.join(sorted(strange))})")
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
 
 
 class RunDir:
