@@ -46,24 +46,22 @@ def parse_track(arguments: list[str]) -> argparse.Namespace:
 
 def parse_smooth(arguments: list[str]) -> argparse.Namespace:
     """Read the options of `tracker smooth`."""
-    parser = argparse.ArgumentParser(
+    parser = _parser_of_tracks(
         "tracker smooth",
-        description="Smooth the tracks of a finished clip both ways in time: what the live filter trails is given back, and a hand hidden for "
+        "Smooth the tracks of a finished clip both ways in time: what the live filter trails is given back, and a hand hidden for "
         "a moment moves on from where it was to where it comes back.",
     )
-    _add_tracks(parser)
     _add_outputs(parser, *_TRACKS, required=True)
     return parser.parse_args(arguments)
 
 
 def parse_report(arguments: list[str]) -> argparse.Namespace:
     """Read the options of `tracker report`."""
-    parser = argparse.ArgumentParser(
+    parser = _parser_of_tracks(
         "tracker report",
-        description="Tell how good the tracks of a clip are where no truth is known: how far beside the fitted hand its joints were seen, "
+        "Tell how good the tracks of a clip are where no truth is known: how far beside the fitted hand its joints were seen, "
         "how often it is bent beyond the limits of its joints, how much it trembles, and where it was lost.",
     )
-    _add_tracks(parser)
     parser.add_argument(
         "--output",
         type=path_ending(".json", told="figures are kept as a"),
@@ -137,12 +135,14 @@ def path_ending(*suffixes: str, told: str) -> Callable[[str], Path]:
     return path_of
 
 
-def _add_tracks(parser: argparse.ArgumentParser) -> None:
-    """Add the tracks that are read."""
+def _parser_of_tracks(name: str, description: str) -> argparse.ArgumentParser:
+    """Begin the options of a command that reads the tracks of a clip."""
+    parser = argparse.ArgumentParser(name, description=description)
     parser.add_argument(
         "--i", type=path_ending(".jsonl", told="tracks are read from"), required=True, metavar="TRACKS.jsonl",
         help="what `tracker --output` wrote",
     )  # fmt: skip
+    return parser
 
 
 def _add_outputs(parser: argparse.ArgumentParser, *suffixes: str, **option: Any) -> None:
