@@ -31,6 +31,6 @@ def claim(folder: Path, name: str, settings: dict[str, Any]) -> None:
     except ValueError as error:
         raise HandposeError(f"{record}: not readable ({error}); choose another --o") from error
     if found != wanted:
-        there = found if isinstance(found, dict) else {}
-        other = [key for key in wanted | there if not (key in wanted and key in there and there[key] == wanted[key])]
+        there, nothing = found if isinstance(found, dict) else {}, object()
+        other = [key for key in wanted | there if wanted.get(key, nothing) != there.get(key, nothing)]
         raise HandposeError(f"{folder}: begun with other settings ({', '.join(other)}); choose another --o")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from handpose.errors import HandposeError
+from handpose.outputs import same_file
 from handpose.runtime import INT8
 from handpose.skeleton import N_JOINTS
 from handpose.training.exported import round_weights, save_half, test_pattern, write_card
@@ -80,7 +81,7 @@ def export(
     if not stem.parent.is_dir():
         raise HandposeError(f"{stem.parent}: no such folder")
     weights = stem.with_name(stem.name + WEIGHTS_SUFFIX)
-    if weights.resolve() == find_weights(run).resolve():
+    if same_file(weights, find_weights(run)):
         raise HandposeError(f"{weights}: would be written over, but is what is exported; give another --o")
     model, config = load(run)
     round_weights(model)

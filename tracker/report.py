@@ -58,25 +58,24 @@ def clip_figures(head: Row, rows: Sequence[Row]) -> Figures:
     camera, times_s = camera_of(head), times_of(rows)
     by_frame = [hands_of(row) for row in rows]
     seen = [any(hand.state is State.TRACKED for hand in hands) for hands in by_frame]
-    numbers = sorted({hand.id for hands in by_frame for hand in hands})
-    tracks = (
-        {f: hand for f, hands in enumerate(by_frame) for hand in hands if hand.id == number} for number in numbers
-    )
+    tracks: dict[int, dict[int, TrackedHand]] = {}
+    for frame, hands in enumerate(by_frame):
+        for hand in hands:
+            tracks.setdefault(hand.id, {})[frame] = hand
     return {
         "source": head["source"], "smoothed": bool(head.get("smoothed")), "camera": head["camera"].get("origin"),
         "hand_scale": head["hand_scale"], "frames": len(rows), "frames_with_hand": sum(seen),
-        "hands": [hand_figures(track, times_s, camera) for track in tracks],
+        "hands": [hand_figures(track, times_s, camera) for _, track in sorted(tracks.items())],
     }  # fmt: skip
 
 
 def hand_figures(track: dict[int, TrackedHand], times_s: np.ndarray, camera: Camera) -> Figures:
-    """Measure one hand, by frame, in a video whose frames are taken at `times_s` (T,) [s].
+    """Measure one hand, by frames in their order, in a video whose frames are taken at `times_s` (T,) [s].
 
     Residuals [px, mm across the line of sight] are those of joints that were sure, accelerations [m/s^2] those of M0, across and
     along the line of sight; what has no value, as with a hand that was never seen, is NaN.
     """
-    frames = np.array(sorted(track))
-    hands = [track[frame] for frame in frames]
+    frames, hands = np.array(list(track)), list(track.values())
     tracked = [hand for hand in hands if hand.state is State.TRACKED]
     joints_mm = np.array([hand.joints_mm for hand in hands])
     off_px, off_mm = _residuals(tracked, camera)
