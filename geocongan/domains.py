@@ -7,7 +7,7 @@ by their poses would teach the translators to change them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -157,23 +157,38 @@ class DomainBatches:
                 print(f"{config.real}: {told}", file=sys.stderr)
         else:
             self.synthetic = LabelledSide(Path(config.synthetic), config.size, config.split)
-        self._order = lru_cache(2)(self._shuffled)
+        self._render, self._photograph = _walk(config.seed, 4, self.synthetic), _walk(config.seed, 5, self.real)
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """Make the batch of a step: synthetic and real (N, S, S, 3) float32 in -1..1, their masks (N, S, S, 1) 0 or 1."""
         rng = np.random.default_rng((self.config.seed, 3, step))
         numbers = range(step * self.config.batch_size, (step + 1) * self.config.batch_size)
-        synthetic = [moved(rng, self.synthetic.picture(self._shown(number))[0]) for number in numbers]
-        real = [moved(rng, self.real.picture(int(rng.integers(len(self.real))))) for _ in numbers]
+        synthetic = [moved(rng, self.synthetic.picture(self._render(number))[0]) for number in numbers]
+        real = [moved(rng, self.real.picture(self._photograph(number))) for number in numbers]
         return {**_stacked("synthetic", synthetic), **_stacked("real", real)}
 
-    def _shown(self, number: int) -> int:
-        """Walk through the rendered hands in a shuffled order, so that each is shown once before any comes again."""
-        round_, place = divmod(number, len(self.synthetic))
-        return int(self._order(round_)[place])
+    def measured(self) -> dict[str, np.ndarray]:
+        """Make batch 0 with no hand of either side twice in it: of copies a distance of two sets would be too large.
 
-    def _shuffled(self, round_: int) -> np.ndarray:
-        return np.random.default_rng((self.config.seed, 4, round_)).permutation(len(self.synthetic))
+        Raises HandposeError where a side has one hand only.
+        """
+        batch, numbers = self.batch(0), range(self.config.batch_size)
+        hands = np.array([self._render(number) for number in numbers])
+        if self.synthetic.numbers is not None:
+            hands = self.synthetic.numbers[hands]
+        first = np.sort(np.unique(hands, return_index=True)[1])
+        photographs = np.arange(min(len(self.real), len(numbers)))
+        if min(len(first), len(photographs)) < 2:
+            counts = f"{len(first)} renders, {len(photographs)} photographs"
+            raise HandposeError(f"{self.config.real}: {counts}; a distance needs two of each")
+        kept = {"synthetic": first, "real": photographs}
+        return {name: pictures[kept[name.removesuffix("_mask")]] for name, pictures in batch.items()}
+
+
+def _walk(seed: int, stream: int, side: Sized) -> Callable[[int], int]:
+    """Walk through the hands of a side in a shuffled order, so that each is shown once before any comes again."""
+    order = lru_cache(2)(lambda round_: np.random.default_rng((seed, stream, round_)).permutation(len(side)))
+    return lambda number: int(order(number // len(side))[number % len(side)])
 
 
 def moved(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--silnet", type=Path, metavar="RUN", help="a second SilNet, not the one of the translator's training")
     add("--detector", type=Path, metavar="FILE", help=".onnx of the detector (default: the tracker's own)")
     add("--inception", action="store_true", help="FID and KID by Inception features too, which torchmetrics fetches")
-    add("--n", type=int, default=500, help="pictures of each side")
+    add("--n", type=int, default=500, help="pictures of each side; none is taken twice")
     add(
         "--plausibility", type=int, default=0, metavar="N",
         help="fit a hand to N translations and to N of broken hands (about 1.5 s for each N; default: none)",
@@ -70,8 +70,11 @@ def run(args: argparse.Namespace) -> None:
     judge = judged_by(args.silnet, args.weights) if args.silnet else ""
     translator, eye, finder = open_translator(args.weights), Eye(), HandFinder(args.detector)
     sides = DomainBatches(DomainConfig(args.synthetic, args.real, translator.size, args.n, _SEED, split=None))
-    batch = sides.batch(0)
+    batch = sides.measured()
     shown, real = to_picture(batch["synthetic"]), to_picture(batch["real"])
+    if min(len(shown), len(real)) < _LEAST:
+        counts = f"{len(shown)} renders, {len(real)} photographs"
+        raise HandposeError(f"{counts}; a distance needs {_LEAST} of each to mean something")
     measure_inception = inception_measure(real) if args.inception else None  # told now if it cannot be had
     painted = translator.painted(shown)
     figures = measure(shown, painted, real, eye) | found_hands(shown, painted, real, eye, finder)
@@ -107,7 +110,7 @@ def measure(shown: np.ndarray, painted: np.ndarray, real: np.ndarray, eye: Eye) 
     after, joints_after = eye(painted)
     moved = np.linalg.norm(joints_after - joints_before, axis=-1).mean(-1) * shown.shape[1]
     return {
-        "n": float(len(shown)), "size_px": float(shown.shape[1]), **_distances("", before, after, of_real),
+        "n": float(len(shown)), "n_real": float(len(real)), "size_px": float(shown.shape[1]), **_distances("", before, after, of_real),
         "drift_px": float(moved.mean()), "drift_p90_px": float(np.percentile(moved, 90)),
     }  # fmt: skip
 
@@ -160,13 +163,14 @@ def pairs_of(side: RenderedSide | LabelledSide, size: int, count: int) -> tuple[
 
 def report(figures: dict[str, float], eye: Eye, judge: str = "") -> None:
     """Print the figures, each with what it was measured by; `judge` is what measured silhouettes."""
-    n, size = f"n={figures['n']:.0f}", f"{figures['size_px']:.0f} px on white"
+    n, size = f"n={figures['n']:.0f}, photographs {figures['n_real']:.0f}", f"{figures['size_px']:.0f} px on white"
     own = f"features of {eye.name} (SHA-256 {eye.sha256[:12]})"
     to_eye = f"{size} resized by area to {eye.network.input_size} px"
     _report_distances(figures, "", f"{n}, {to_eye}, {own}")
     if "found_real" in figures:
         counts = "/".join(f"{figures[f'found_{name}']:.0f}" for name in ("translated", "renders", "real"))
-        cut = f"hands found in {counts} of {figures['n']:.0f} translations/renders/photographs"
+        of = "/".join(f"{figures[name]:.0f}" for name in ("n", "n", "n_real"))
+        cut = f"hands found in {counts} of {of} translations/renders/photographs"
         if "fid_hand" in figures:
             _report_distances(figures, "_hand", f"{cut}, cut to {eye.network.input_size} px, {own}")
         sure = ", ".join(f"{name} {figures[f'confidence_{name}']:.3f}" for name in ("translated", "renders", "real"))

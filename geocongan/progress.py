@@ -27,7 +27,7 @@ class Progress:
         self.silnet, self.log = silnet, log
         photographs = config.held_out or config.sources[1]
         sides = DomainConfig(config.sources[0], photographs, config.size, _FIXED, _SEED, split="held_out")
-        self.fixed = DomainBatches(sides).batch(0)
+        self.fixed = DomainBatches(sides).measured()
         self.eye = Eye()
         self.real_features, _ = self.eye(to_picture(self.fixed["real"]))
         features, self.joints = self.eye(to_picture(self.fixed["synthetic"]))

@@ -97,7 +97,7 @@ def test_published_features_get_all_pictures_of_their_side(monkeypatch):
 
 
 def test_every_figure_says_what_it_was_measured_by(tmp_path, capsys):
-    real = write_prepared(tmp_path / "real", 6)
+    real = write_prepared(tmp_path / "real", 20)
     weights = write_translator(tmp_path / "synth2real.onnx", 64, (1.3, 1.0, 0.7))
     command = ["evaluate", "--weights", str(weights), "--real", str(real), "--n", "24"]
     assert main([*command, "--json", str(tmp_path / "f.json"), "--sheet", str(tmp_path / "sheet.png")]) == 0
@@ -107,7 +107,7 @@ def test_every_figure_says_what_it_was_measured_by(tmp_path, capsys):
     assert (renders != translations).any() and renders[0, 0].min() > 250, "hands lie on white"
     figures, printed = json.loads((tmp_path / "f.json").read_text()), capsys.readouterr().out
     assert {"fid", "fid_renders", "kid", "drift_px", "confidence_translated", "found_real"} <= set(figures)
-    assert figures["n"] == 24 and figures["fid"] != figures["fid_renders"]
+    assert (figures["n"], figures["n_real"]) == (24, 20) and figures["fid"] != figures["fid_renders"]
     lines = [
         line
         for line in printed.splitlines()
@@ -115,7 +115,10 @@ def test_every_figure_says_what_it_was_measured_by(tmp_path, capsys):
     ]
     assert len(lines) >= 4
     for line in lines:
-        assert "24" in line and ("resized" in line or "cut" in line), line
+        assert "24" in line and "20" in line and ("resized" in line or "cut" in line), line
+    few = write_prepared(tmp_path / "few", 6)
+    assert main([*command[:3], "--real", str(few), "--n", "24"]) == 1
+    assert "24 renders, 6 photographs" in capsys.readouterr().err
     assert main([*command, "--detector", str(tmp_path / "none.onnx")]) == 1
     assert "none.onnx" in capsys.readouterr().err
     assert main([*command, "--json", str(tmp_path / "none" / "f.json")]) == 1

@@ -244,7 +244,7 @@ def test_evaluate_reports_it(network, capsys):
     assert figures["plausibility_n"] == 3 and 0 <= figures["plausibility_auc"] <= 1
     assert 0.7 < figures["plausibility_iou"] <= 1
     others = dict.fromkeys(
-        ("n", "size_px", "fid", "fid_renders", "kid", "kid_renders", "drift_px", "drift_p90_px"), 1.0
+        ("n", "n_real", "size_px", "fid", "fid_renders", "kid", "kid_renders", "drift_px", "drift_p90_px"), 1.0
     )
     evaluate.report(
         {**others, **figures}, SimpleNamespace(name="a", sha256="b" * 64, network=SimpleNamespace(input_size=128))

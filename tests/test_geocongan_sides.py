@@ -76,6 +76,39 @@ def shown(config, count):
     return [sorted(seen[: count // 2]), sorted(seen[count // 2 :])]
 
 
+def test_each_photograph_is_shown_once_a_round(tmp_path):
+    batches, seen = DomainBatches(DomainConfig("render", str(write_prepared(tmp_path / "real", 5)), 64, 2)), []
+    nothing = np.zeros((64, 64, 4), np.uint8)
+    batches.synthetic.picture = lambda index: (nothing, None)
+    batches.real.picture = lambda index: (seen.append(index), nothing)[1]
+    for step in range(5):
+        batches.batch(step)
+    assert sorted(seen[:5]) == sorted(seen[5:]) == list(range(5)) and seen[:5] != seen[5:]
+
+
+def test_nothing_is_measured_twice(tmp_path, monkeypatch):
+    """Not where photographs are few, nor where two of them chose one drawn hand."""
+    monkeypatch.setattr(domains, "_CANDIDATES", 20)
+    config = DomainConfig("render", str(write_prepared(tmp_path / "real", 5)), 64, 12)
+    batches = DomainBatches(config)
+    batches.synthetic.numbers = np.array([4, 9, 4, 4, 6])
+    batches.synthetic.picture = lambda index: (marked(batches.synthetic.numbers[index]), None)
+    batches.real.picture = marked
+    monkeypatch.setattr(domains, "moved", lambda rng, picture: picture)
+    batch = {name: pictures.reshape(len(pictures), -1) for name, pictures in batches.measured().items()}
+    tones = {side: sorted(np.round(127.5 * (batch[side].min(-1) + 1)).astype(int)) for side in ("synthetic", "real")}
+    assert tones == {"synthetic": [4, 6, 9], "real": list(range(5))}
+    assert [len(batch[name]) for name in ("synthetic_mask", "real_mask")] == [3, 5]
+    batches.synthetic.numbers = np.array([4, 4])
+    with pytest.raises(HandposeError, match="1 renders, 5 photographs"):
+        batches.measured()
+
+
+def marked(tone):
+    """A picture (64, 64, 4) that is all hand, of one tone."""
+    return np.dstack([np.full((64, 64, 3), tone, np.uint8), np.full((64, 64), 255, np.uint8)])
+
+
 def test_no_step_shows_what_measures(monkeypatch):
     """The fixed sets of a folder of renders are of its held-out frames."""
     pytest.importorskip("keras")
