@@ -13,6 +13,7 @@ from handpose.errors import HandposeError
 
 MOST_STEPS = 50  # of Newton's method; a lens that is no extreme takes five
 SETTLED = 1e-11  # on the plane z = 1
+LEAST_FOV_DEG, MOST_FOV_DEG = 1.0, 175.0
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,14 @@ class Camera:
 
     @classmethod
     def from_fov(cls, size_px: tuple[int, int], fov_deg: float | None = None) -> Camera:
-        """Guess a camera: `fov_deg` is the horizontal field of view; without it, 60 degrees across the longer side."""
+        """Guess a camera: `fov_deg` is the horizontal field of view; without it, 60 degrees across the longer side.
+
+        Raises HandposeError for a field of view that no lens has.
+        """
+        if fov_deg is not None and not LEAST_FOV_DEG <= fov_deg <= MOST_FOV_DEG:
+            raise HandposeError(
+                f"a field of view is between {LEAST_FOV_DEG:g} and {MOST_FOV_DEG:g} degrees, not {fov_deg:g}"
+            )
         width, height = size_px
         across = width if fov_deg is not None else max(width, height)
         focal = across / 2 / math.tan(math.radians(60.0 if fov_deg is None else fov_deg) / 2)

@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from handpose.errors import HandposeError
 
+Image.MAX_IMAGE_PIXELS = None  # phones take 200 megapixels, which Pillow refuses as an attack
 _JPEG_QUALITY = 95
 _FILM_DIAGONAL_MM = 43.27  # of 36x24 mm
 _ON_ITS_SIDE = (5, 6, 7, 8)  # orientations of EXIF
@@ -24,6 +25,8 @@ def read_image(path: Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as picture:
+            if picture.mode == "F":
+                raise ValueError("floating-point numbers, of which none is known to be white")
             picture.load()
             with suppress(Exception):  # damaged EXIF: a rotation that can be read is done before the rest fails
                 ImageOps.exif_transpose(picture, in_place=True)

@@ -25,6 +25,8 @@ def prepare_outputs(command: str, paths: Iterable[Path]) -> None:
             if not path.parent.is_dir():
                 raise HandposeError(f"{path.parent}: no such folder")
             existed = path.exists()
+            if existed and not path.is_file() and not path.is_dir():
+                continue  # a pipe, whose reader would take the opening for the end, or a device
             check_writable(path)
         except OSError as error:
             raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error

@@ -120,7 +120,8 @@ def _choose(runtime: str, device: str) -> str:
 @cache
 def _say_there_is_no_gpu() -> None:
     """Say it once, however many networks are loaded."""
-    print("no CUDA GPU that ONNX Runtime can use: running on the CPU (pip install onnxruntime-gpu)", file=sys.stderr)
+    how = "pip install --force-reinstall --no-deps onnxruntime-gpu"  # which lies in the folder of the one for CPUs
+    print(f"no CUDA GPU that ONNX Runtime can use: running on the CPU ({how})", file=sys.stderr)
 
 
 def _has_cuda() -> bool:

@@ -62,6 +62,14 @@ def test_a_device_is_written_to_and_not_replaced(tmp_path):
     assert all((tmp_path / device).is_char_device() for device in ("null", "full"))
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_not_opened_before_the_work(tmp_path, capsys):
+    """Its reader would take that for the end."""
+    os.mkfifo(tmp_path / "pipe")
+    prepare_outputs("tracker", [tmp_path / "pipe"])  # would wait here for a reader
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EBUSY, errno.ENAMETOOLONG])
 def test_a_file_in_a_folder_that_takes_no_other_is_written_over(tmp_path, monkeypatch, number):
     path = tmp_path / "figures.json"

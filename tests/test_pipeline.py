@@ -64,6 +64,28 @@ def test_a_hidden_hand_is_predicted_then_lost_and_comes_back_as_the_same():
     np.testing.assert_allclose(carried.joints_px, CAMERA.project(carried.joints_mm), atol=1e-6)
 
 
+@pytest.mark.parametrize("hidden", [set(), set(range(14, 20))])
+def test_a_hand_that_leaps_is_at_once_where_it_is_seen(hidden):
+    """RegNet does not see it where it was expected, and the detector finds it: no filter may hold it back."""
+    world = World([Hand("left", lambda i: moving_hand(0, 150.0 if i < 20 else -150.0))], hidden=hidden)
+    results = tracked(world, range(24))
+    for i in range(20, 24):
+        (hand,) = results[i]
+        assert (hand.id, hand.state) == (1, State.TRACKED)
+        assert np.linalg.norm(hand.joints_mm - world.hands[0].joints_mm(i), axis=-1).mean() < 12
+        assert np.linalg.norm(hand.joints_px - CAMERA.project(hand.joints_mm), axis=-1).max() < 10
+
+
+def test_a_user_may_change_the_arrays_of_a_hand():
+    world = World([Hand("left", moving_hand)])
+    trackers = [HandTracker(CAMERA, 1, predictor=world, detector=world.detector) for _ in range(2)]
+    for i in range(6):
+        changed, kept = (tracker(world.frame(i), i / FPS)[0] for tracker in trackers)
+        for name in ("joints_px", "joints_mm", "sigma_mm", "confidence", "angles_rad"):
+            np.testing.assert_array_equal(getattr(changed, name), getattr(kept, name))
+            getattr(changed, name)[:] = 7.0
+
+
 class Placeless(World):
     """In the frames `broken`, RegNet is sure of a hand, but its joints place none."""
 
@@ -215,6 +237,8 @@ def test_a_picture_is_on_its_own_and_unfiltered():
         for hand in found:
             truth = next(one for one in hands if one.side == hand.side)
             np.testing.assert_allclose(hand.joints_px, CAMERA.project(truth.joints_mm(index)), atol=1e-9)
+    world.hidden.add(41)
+    assert tracker(world.frame(41), 0.1) == [], "a clip that follows begins without them"
 
 
 def test_a_mirrored_feed_is_turned_back_first():
@@ -242,7 +266,7 @@ def test_the_camera_follows_the_size_of_the_frames():
     assert HandTracker(predictor=world, detector=world.detector).camera_for((200, 100)) == Camera.from_fov((200, 100))
 
 
-@pytest.mark.parametrize("options", [{"hands": 0}, {"side": "both"}])
+@pytest.mark.parametrize("options", [{"hands": 0}, {"side": "both"}, {"fov_deg": 0.0}, {"fov_deg": 180.0}])
 def test_options_that_make_no_sense_are_told(options):
     world = World([])
     with pytest.raises(HandposeError):

@@ -1,6 +1,7 @@
 """Frames from videos, folders and webcams, whole or damaged."""
 
 import struct
+import sys
 import threading
 import time
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from PIL import Image
 
 from handpose.errors import HandposeError
+from handpose.images import read_image
 from tracker import webcam
+from tracker.overlay import OverlayWriter
 from tracker.sources import ImageSource, VideoSource
 from tracker.webcam import WebcamSource
 
@@ -124,6 +127,22 @@ def test_the_whole_clip_has_no_note(tmp_path):
     assert source.note == ""
 
 
+def test_a_name_like_a_protocol_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "v.mp4", 3).rename("10:30.mp4")
+    with VideoSource("10:30.mp4") as source:
+        assert len(list(source)) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text here")
+def test_a_name_that_is_no_text_is_told(tmp_path):
+    path = write_video(tmp_path / "v.mp4", 3).rename(tmp_path / "cl\udcffip.mp4")
+    with pytest.raises(HandposeError, match=r"cl\\udcffip.mp4': OpenCV takes names of UTF-8 only"):
+        VideoSource(path)
+    with pytest.raises(HandposeError, match="UTF-8"):
+        OverlayWriter(path, 30, SIZE)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
@@ -175,6 +194,14 @@ def test_pictures_of_all_kinds(tmp_path, capsys):
     assert all(frame.time_s is None for frame in frames)
     assert "skipped 2 files" in source.note
     assert "g_broken.jpg" in capsys.readouterr().err
+
+
+def test_a_picture_of_any_size_is_read_and_one_without_white_is_not(tmp_path):
+    Image.new("1", (9_500, 9_500), 1).save(tmp_path / "large.png")
+    assert read_image(tmp_path / "large.png")[::99, ::99].min() == 255
+    Image.fromarray(np.full((8, 8), 0.5, np.float32)).save(tmp_path / "real.tif")
+    with pytest.raises(HandposeError, match=r"real.tif: not a readable picture \(floating-point"):
+        read_image(tmp_path / "real.tif")
 
 
 def test_folders_without_pictures_are_told(tmp_path):

@@ -125,6 +125,18 @@ def test_npz_has_an_entry_per_hand_and_frame(tmp_path):
         assert data["sigma_mm"].shape == (3, 21, 2)
 
 
+def test_npz_of_a_run_stopped_within_a_frame_is_whole(tmp_path):
+    writer, (made, _) = open_writer(tmp_path / "t.npz", head()), rows()
+    writer.write(made[0])
+    del made[2]["hands"][1]["score"]  # stops it where Ctrl-C may
+    with pytest.raises(KeyError):
+        writer.write(made[2])
+    writer.close()
+    with np.load(tmp_path / "t.npz") as data:
+        np.testing.assert_array_equal(data["frame"], [0, 2])
+        np.testing.assert_allclose(data["time_s"], [0, 2 / 30], atol=1e-6)
+
+
 def test_npz_without_a_hand_keeps_its_shapes(tmp_path):
     writer = open_writer(tmp_path / "t.npz", head())
     writer.write(frame_row(0, 0.0, []))

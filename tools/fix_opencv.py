@@ -15,7 +15,8 @@ def main() -> None:
         sys.exit("OpenCV cannot be imported and opencv-python is not installed: run make again")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "uninstall", "--yes", "opencv-python"], check=True)
-    subprocess.run([*pip, "install", "--no-deps", f"opencv-python-headless=={wanted}"], check=True)
+    # By force: where the headless one was there already, its files, which both packages call their own, are gone with the other's.
+    subprocess.run([*pip, "install", "--no-deps", "--force-reinstall", f"opencv-python-headless=={wanted}"], check=True)
     print(f"no libGL here: opencv-python-headless {wanted} is used, without windows")
 
 

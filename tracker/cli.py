@@ -52,16 +52,16 @@ def _track(args: argparse.Namespace) -> None:
     tracker = HandTracker(camera, args.hands, hand=hand, **_seeing(args))
     prepare_outputs("tracker", written)
     outputs = Outputs(args.output, args.overlay, _viewer(args, source), origin, hand_scale)
-    summary = run_session(source, tracker, outputs, keep_rows=args.demo)
-    if args.demo:
-        from tracker.demonstration import report
-
-        print(report(summary.rows))
     if not written and not args.demo and outputs.viewer is None:
         print(
             "tracker: nothing was asked for: --output FILE keeps the tracks, --viewer window shows them",
             file=sys.stderr,
         )
+    summary = run_session(source, tracker, outputs, keep_rows=args.demo)
+    if args.demo:
+        from tracker.demonstration import report
+
+        print(report(summary.rows))
     _close(source, summary)
 
 

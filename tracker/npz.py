@@ -31,12 +31,14 @@ class NpzWriter(LateWriter):
         self._hands: list[tuple[int, int, str, str, float, np.ndarray]] = []
 
     def write(self, row: dict[str, Any]) -> None:
+        place = len(self._frames)
+        time_s = math.nan if row["time_s"] is None else row["time_s"]
+        # Before its hands: wherever a run is stopped, each hand has its frame.
+        self._frames.append((row["frame"], time_s, row.get("image", "")))
         for hand in row["hands"]:
             numbers = np.concatenate([np.ravel(hand[name]) for name in SHAPES], dtype=np.float32, casting="same_kind")
-            start = len(self._frames), hand["id"], sys.intern(hand["side"]), sys.intern(hand["state"])
+            start = place, hand["id"], sys.intern(hand["side"]), sys.intern(hand["state"])
             self._hands.append((*start, hand["score"], numbers))
-        time_s = math.nan if row["time_s"] is None else row["time_s"]
-        self._frames.append((row["frame"], time_s, row.get("image", "")))
 
     def content(self) -> bytes:
         frames, times_s, images = _columns(self._frames, 3)

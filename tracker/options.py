@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handpose.camera import LEAST_FOV_DEG, MOST_FOV_DEG
+
 if TYPE_CHECKING:
     from tracker.sources import Source
 
@@ -183,8 +185,8 @@ def _count(text: str) -> int:
 
 def _degrees(text: str) -> float:
     value = float(text)
-    if not 1 <= value <= 175:
-        raise argparse.ArgumentTypeError("a field of view is between 1 and 175 degrees")
+    if not LEAST_FOV_DEG <= value <= MOST_FOV_DEG:
+        raise argparse.ArgumentTypeError(f"a field of view is between {LEAST_FOV_DEG:g} and {MOST_FOV_DEG:g} degrees")
     return value
 
 

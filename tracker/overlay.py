@@ -12,7 +12,7 @@ from handpose.draw import draw_skeleton
 from handpose.errors import HandposeError
 from handpose.outputs import check_space
 from tracker.hand import State, TrackedHand
-from tracker.sources import quiet_opencv
+from tracker.sources import opencv_name, quiet_opencv
 
 _TEXT_COLOUR, _TEXT_SHADE = (255, 255, 255), (20, 20, 20)
 _LONGEST_STILL_S = 60.0  # nobody watches a longer gap between two frames
@@ -49,7 +49,9 @@ class OverlayWriter:
         self._count, self._length_s, self._last_s = 0, 0.0, 0.0
         self._shown: np.ndarray = np.zeros(0, np.uint8)
         with quiet_opencv():
-            self._writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, self._even)
+            self._writer = cv2.VideoWriter(
+                opencv_name(self._path), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, self._even
+            )
         if not self._writer.isOpened():
             raise HandposeError(
                 f"{path}: the overlay video cannot be written here (OpenCV has no encoder for it, or the disk is full)"
@@ -76,7 +78,7 @@ class OverlayWriter:
         """Finish the file. Raises HandposeError where it is not whole, which OpenCV passes over in silence."""
         with quiet_opencv():
             self._writer.release()
-            written = cv2.VideoCapture(str(self._path))
+            written = cv2.VideoCapture(opencv_name(self._path))
             whole = written.get(cv2.CAP_PROP_FRAME_COUNT) >= self._count and written.read()[0]
             written.release()
         if self._count and not whole:

@@ -55,6 +55,7 @@ class HandTracker:
             raise HandposeError(f"at least one hand has to be looked for, not {hands}")
         if side is not None and side not in SIDES:
             raise HandposeError(f"a side is left or right, not {side}")
+        Camera.from_fov((1, 1), fov_deg)  # raises where it is none
         self.camera, self.fov_deg, self.hands, self.side, self.mirrored = camera, fov_deg, hands, side, mirrored
         own = hand or Skeleton.default("left")
         own = own if own.side == "left" else own.mirrored()
@@ -109,6 +110,7 @@ class HandTracker:
 
         for sight in self._sights(image, camera, self.hands, find, self.hands + _MANY, averaging(self.predictor)):
             self._welcome(sight, camera, 0.0)
+        self._time_s = math.inf  # whatever comes next begins anew
         return [track.hand() for track in self._tracks]
 
     def camera_for(self, size_px: tuple[int, int], fov_deg: float | None = None) -> Camera:
@@ -117,7 +119,7 @@ class HandTracker:
         Raises HandposeError where the given camera is for another shape of frames.
         """
         if self.camera is None:
-            return Camera.from_fov(size_px, self.fov_deg or fov_deg)
+            return Camera.from_fov(size_px, fov_deg if self.fov_deg is None else self.fov_deg)
         if self.camera.size_px == size_px:
             return self.camera
         (width, height), (own_width, own_height) = size_px, self.camera.size_px
@@ -204,6 +206,8 @@ class HandTracker:
             track = Track(self._next_number, sight.vote, camera, self.skeletons, sight.crop)
         if track in self._lost:
             track.restart()
+        else:
+            track.leap()  # RegNet did not see it where its motion led
         with self._timed("fit"):
             track.see(sight.ways[track.side], sight.crop, time_s)
         if track.state is not State.TRACKED or track in self._tracks:

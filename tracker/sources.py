@@ -75,7 +75,7 @@ class VideoSource:
         except OSError as error:
             raise HandposeError(f"{path}: cannot be read ({error.strerror})") from error
         with quiet_opencv():
-            self._capture = cv2.VideoCapture(str(self.path))
+            self._capture = cv2.VideoCapture(opencv_name(self.path))
             good, self._first = self._capture.read()
         if not good:
             self._capture.release()
@@ -161,6 +161,15 @@ class ImageSource:
     def note(self) -> str:
         """How many files were skipped, in words, or nothing."""
         return f"{self.folder}: skipped {self._skipped} files that are no readable pictures" if self._skipped else ""
+
+
+def opencv_name(path: Path) -> str:
+    """Name a file to OpenCV: in full, or FFmpeg takes 10:30.mp4 for a protocol. Raises HandposeError for a name that would crash it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise HandposeError(f"{str(path)!a}: OpenCV takes names of UTF-8 only: rename the file") from error
+    return str(path.absolute())
 
 
 class quiet_opencv:

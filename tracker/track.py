@@ -79,10 +79,15 @@ class Track:
             self._place(self._fitter.predict(time_s), time_s)
             self.joints_px = where_seen(self.camera, self._joints_mm)
 
+    def leap(self) -> None:
+        """Forget the way that the hand came: it is found in another place than that led to, where the filters would hold it back."""
+        self._filter_pose.reset()
+        self._filter_px.reset()
+
     def restart(self) -> None:
         """Forget how the hand moved, after it was lost; its number and side stay."""
+        self.leap()
         self._fitter = None
-        self._filter_px.reset()
         self._belief.forget()
 
     def outlived(self, time_s: float) -> bool:
@@ -90,7 +95,7 @@ class Track:
         return time_s - self.last_seen_s > HOLD_S or not self._in_picture()
 
     def hand(self) -> TrackedHand:
-        """Give the hand as the user sees it."""
+        """Give the hand as the user sees it, who may change its arrays."""
         assert self._fitter is not None
         fade = 1.0 if self.state is State.TRACKED else 0.5
         return TrackedHand(
@@ -98,10 +103,10 @@ class Track:
             side=self._fitter.skeleton.side,
             state=self.state,
             score=fade * hand_score(self.seen),
-            joints_px=self.joints_px,
+            joints_px=self.joints_px.copy(),
             joints_mm=self._joints_mm,
             confidence=fade * self.seen.confidence,
-            sigma_mm=self._solution.sigma_mm,
+            sigma_mm=self._solution.sigma_mm.copy(),
             **vars(HandPose.from_vector(self._vector)),
         )
 
