@@ -172,3 +172,17 @@ def test_solver_itself_never_raises(field):
     assert np.isfinite(solution.vector).all() and np.isfinite(solution.covariance).all()
     unseen = field.startswith("weight")  # what has no weight is left out; the rest still fits
     assert (solution.status is Status.FAILED) is not unseen
+
+
+def test_a_hand_that_was_hidden_and_has_stopped_is_where_it_is_seen():
+    """After half a second its motion of before says little."""
+    skeleton, wrong_mm = Skeleton.default("left"), []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        vector, velocity = random_pose(rng), np.concatenate([rng.normal(0, 170, 3), np.zeros(3), rng.normal(0, 1, 20)])
+        vector[:3] = (0, 0, 500)
+        fitter = HandFitter(skeleton, CAMERA)
+        for frame in range(6):
+            fitter.update(*seen(skeleton, vector + velocity * (frame - 5) / 30, rng, 2.0, 6.0), frame / 30)
+        wrong_mm.append(mean_error_mm(fitter.update(*seen(skeleton, vector, rng, 2.0, 6.0), 5 / 30 + 0.5), vector))
+    assert np.mean(wrong_mm) < 12 and np.max(wrong_mm) < 40, (np.mean(wrong_mm), np.max(wrong_mm))

@@ -26,6 +26,7 @@ _FIRST_CHANGE = np.concatenate([np.full(3, 400.0), np.full(3, 1.5), np.full(20, 
 _UNSEEN = np.concatenate([[0, 0, 450.0], np.zeros(23)])  # a flat hand before the camera, as in the paper
 _VELOCITY_KEPT = 0.6  # a hand tends to stop
 _LONGEST_GAP_S = 0.5
+_COAST_S = 0.15  # then a hand that nobody saw has come to rest, or goes another way
 _GROWTH_MM_S = 400.0  # of a joint's expected error while it is not seen
 _DEPTHS_MM = (50.0, 3000.0)
 # Predictions whose errors are as expected leave an energy of 25, of 41 in one frame of a hundred.
@@ -58,7 +59,7 @@ class HandFitter:
         if self._last is None:
             return self._begin(frame, time_s)
         dt = min(max(time_s - self._time_s, 1e-3), _LONGEST_GAP_S)
-        expected = self._last.vector + self._velocity * dt
+        expected = self._last.vector + self._velocity * min(dt, _COAST_S)
         problem = replace(frame, expected=expected, weight_temporal=1 / (_CHANGE * dt))
         solution = solve(self.skeleton, problem, expected, start_below=_DOUBTFUL_ENERGY)
         if solution.status is Status.START_REFUSED:
@@ -84,7 +85,7 @@ class HandFitter:
             )
         time_s = time_s if math.isfinite(time_s) else self._time_s
         gap = float(np.clip(time_s - self._time_s, 0, _LONGEST_GAP_S))
-        vector = self._last.vector + self._velocity * min(gap, 0.15)
+        vector = self._last.vector + self._velocity * min(gap, _COAST_S)
         vector[2] = np.clip(vector[2], *_DEPTHS_MM)
         grown = self._last.sigma_mm + _GROWTH_MM_S * gap
         joints = forward_kinematics(self.skeleton, vector)
