@@ -14,7 +14,7 @@ import numpy as np
 from handpose.camera import Camera
 from handpose.crop import MARGIN as CROP_MARGIN
 from handpose.errors import HandposeError
-from handpose.kinematics import HandPose, joint_frames
+from handpose.kinematics import HandPose, forward_kinematics, joint_frames
 from handpose.rotation import exp_so3
 from handpose.skeleton import BASES, Skeleton
 from handpose.synthesis.foreground import CANVAS, place_hand
@@ -23,7 +23,7 @@ from handpose.synthesis.mesh import FOREARM, HandMesh
 from handpose.synthesis.rasterise import rasterise
 from handpose.synthesis.sampler import RenderSampler
 from handpose.synthesis.tight import render_tight
-from handpose.synthesis.translated import MARGIN
+from handpose.synthesis.translated import MARGIN, without_forearm
 
 Break = Literal["missing", "extra", "shortened"]
 BREAKS: tuple[Break, ...] = ("missing", "extra", "shortened")
@@ -52,6 +52,11 @@ class DrawnHand:
         seen = render_tight(self.mesh, self.skeleton, self.pose, self.camera, self.look)
         return np.dstack([seen.rgb, seen.alpha])
 
+    @property
+    def joints_px(self) -> np.ndarray:
+        """Its joints (21, 2)."""
+        return self.camera.project(forward_kinematics(self.skeleton, self.pose.to_vector()))
+
     def silhouette(self, forearm: bool = True) -> np.ndarray:
         """Draw its outline small: (96, 96) bool."""
         camera, bend = self.camera.scaled_to((_SEEN_PX, _SEEN_PX)), self.look.wrist_bend_rad
@@ -63,7 +68,7 @@ class DrawnHand:
 
 
 def drawn_hand(sampler: RenderSampler, number: int, size: int) -> DrawnHand:
-    """Draw hand `number` of a sampler as it renders it, in an upright crop of `size` px as the translators see it."""
+    """Draw hand `number` of a sampler as it renders it, in an upright crop of `size` px as the translators see it, but with its forearm."""
     rng, mesh, skeleton = sampler.hand(number)
     placed = place_hand(rng, sampler.poses, skeleton, size)
     focal = placed.camera.fx * CROP_MARGIN * CANVAS / MARGIN
@@ -100,8 +105,8 @@ def pairs(
         hand = drawn_hand(sampler, int(numbers[turn % len(numbers)]), size)
         made = broken(np.random.default_rng((sampler.seed, 9, turn)), hand)
         if made is not None:
-            whole.append(hand.picture())
-            bad.append(made[0].picture())
+            whole.append(without_forearm(hand.picture(), hand.joints_px))
+            bad.append(without_forearm(made[0].picture(), hand.joints_px))
             kinds.append(made[1])
         if len(whole) == count:
             return np.stack(whole), np.stack(bad), kinds

@@ -70,7 +70,7 @@ class RenderedSide:
 
 
 class PhotographedSide:
-    """Cut-out hands of folders that `geocongan prepare` wrote. Raises HandposeError where there are none."""
+    """Cut-out hands of folders that `geocongan prepare` wrote. Raises HandposeError where there are none, or one lacks its mask."""
 
     def __init__(self, folder: Path, size: int):
         self.size = size
@@ -79,6 +79,8 @@ class PhotographedSide:
                 f"{folder}: no prepared hands in it; make them with geocongan prepare --i PHOTOS --o {folder}"
             )
         self.frames = real_hands.read(folder)
+        if bare := [frame.colour for frame in self.frames.frames if frame.mask is None]:
+            raise HandposeError(f"{bare[0]}: its mask is missing")
         self.joints = _joints_of(folder)
         self._kept = lru_cache(_KEPT)(self._read)
 
@@ -157,32 +159,31 @@ class DomainBatches:
                 print(f"{config.real}: {told}", file=sys.stderr)
         else:
             self.synthetic = LabelledSide(Path(config.synthetic), config.size, config.split)
-        self._render, self._photograph = _walk(config.seed, 4, self.synthetic), _walk(config.seed, 5, self.real)
+        self._render, self._photograph = _walk(config.seed, 4, self.synthetic), _walk(config.seed, 10, self.real)
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """Make the batch of a step: synthetic and real (N, S, S, 3) float32 in -1..1, their masks (N, S, S, 1) 0 or 1."""
-        rng = np.random.default_rng((self.config.seed, 3, step))
         numbers = range(step * self.config.batch_size, (step + 1) * self.config.batch_size)
-        synthetic = [moved(rng, self.synthetic.picture(self._render(number))[0]) for number in numbers]
-        real = [moved(rng, self.real.picture(self._photograph(number))) for number in numbers]
-        return {**_stacked("synthetic", synthetic), **_stacked("real", real)}
+        return self._made(step, [*map(self._render, numbers)], [*map(self._photograph, numbers)])
 
     def measured(self) -> dict[str, np.ndarray]:
-        """Make batch 0 with no hand of either side twice in it: of copies a distance of two sets would be too large.
+        """Make batch 0 with no hand of either side twice in it, so maybe fewer: of copies a distance of two sets would be too large.
 
         Raises HandposeError where a side has one hand only.
         """
-        batch, numbers = self.batch(0), range(self.config.batch_size)
-        hands = np.array([self._render(number) for number in numbers])
-        if self.synthetic.numbers is not None:
-            hands = self.synthetic.numbers[hands]
-        first = np.sort(np.unique(hands, return_index=True)[1])
-        photographs = np.arange(min(len(self.real), len(numbers)))
-        if min(len(first), len(photographs)) < 2:
-            counts = f"{len(first)} renders, {len(photographs)} photographs"
-            raise HandposeError(f"{self.config.real}: {counts}; a distance needs two of each")
-        kept = {"synthetic": first, "real": photographs}
-        return {name: pictures[kept[name.removesuffix("_mask")]] for name, pictures in batch.items()}
+        count, chose = self.config.batch_size, self.synthetic.numbers
+        renders = {index if chose is None else chose[index]: index for index in map(self._render, range(count))}
+        photographs = [self._photograph(number) for number in range(min(count, len(self.real)))]
+        for side, hands in ((self.config.synthetic, renders), (self.config.real, photographs)):
+            if len(hands) < 2:
+                raise HandposeError(f"{side}: one hand to measure on; a distance needs two of each side")
+        return self._made(0, list(renders.values()), photographs)
+
+    def _made(self, step: int, renders: Sequence[int], photographs: Sequence[int]) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng((self.config.seed, 3, step))
+        synthetic = [moved(rng, self.synthetic.picture(index)[0]) for index in renders]
+        real = [moved(rng, self.real.picture(index)) for index in photographs]
+        return {**_stacked("synthetic", synthetic), **_stacked("real", real)}
 
 
 def _walk(seed: int, stream: int, side: Sized) -> Callable[[int], int]:

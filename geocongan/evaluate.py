@@ -6,7 +6,8 @@ Realism is FID and KID to photographs of people whom the translator never saw, b
 frozen RegNet: of whole pictures, and of the hands that our detector finds in them (FID-H, KID-H; with its mean confidence). --inception
 adds those of published figures. The SilNet that the translator was trained with is refused as the judge of silhouettes. With
 --plausibility, the kinematic hand is fitted to translations of whole hands and of hands with a finger missing, shortened or there twice:
-how well it fits, and how surely that tells them. Of a folder of renders all frames are taken, those that trained the translator too.
+how well it fits, and how surely that tells them; joints are those that RegNet finds in the translation, silhouettes the rendering's own,
+which a translation keeps. Of a folder of renders all frames are taken, those that trained the translator too.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from handpose.command import require
 from handpose.draw import contact_sheet
 from handpose.errors import HandposeError
 from handpose.images import write_image
-from handpose.outputs import prepare_outputs, write_json
+from handpose.outputs import check_picture, prepare_outputs, write_json
 from handpose.runtime import read_weights
 from handpose.synthesis.sampler import RenderSampler
 from handpose.synthesis.translated import Translator
@@ -66,9 +67,12 @@ def run(args: argparse.Namespace) -> None:
     if args.n < _LEAST:
         raise HandposeError(f"--n must be at least {_LEAST} for a distance to mean something, not {args.n}")
     require(args, plausibility=0)
+    if args.sheet:
+        check_picture(args.sheet)
     prepare_outputs("geocongan", [path for path in (args.sheet, args.json) if path])
     judge = judged_by(args.silnet, args.weights) if args.silnet else ""
     translator, eye, finder = open_translator(args.weights), Eye(), HandFinder(args.detector)
+    silnet = _silnet(args.silnet, translator.size) if args.silnet else None
     sides = DomainBatches(DomainConfig(args.synthetic, args.real, translator.size, args.n, _SEED, split=None))
     batch = sides.measured()
     shown, real = to_picture(batch["synthetic"]), to_picture(batch["real"])
@@ -78,19 +82,20 @@ def run(args: argparse.Namespace) -> None:
     measure_inception = inception_measure(real) if args.inception else None  # told now if it cannot be had
     painted = translator.painted(shown)
     figures = measure(shown, painted, real, eye) | found_hands(shown, painted, real, eye, finder)
-    if args.silnet:
-        figures["mask_iou"] = float(_overlap(painted, batch["synthetic_mask"], args.silnet).mean())
+    if silnet is not None:
+        found = through(silnet, to_network(painted)) > 0
+        figures["mask_iou"] = float(mask_iou(found, batch["synthetic_mask"] > 0.5).mean())
     if measure_inception:
         figures["fid_inception_renders"], figures["kid_inception_renders"] = measure_inception(shown)
         figures["fid_inception"], figures["kid_inception"] = measure_inception(painted)
     if args.plausibility:
         figures |= plausibility(sides.synthetic, translator, eye, args.plausibility)
     report(figures, eye, judge)
+    if args.json:
+        write_json(args.json, figures)
     if args.sheet:
         rows = [picture for row in (shown, painted, real) for picture in row[:_SHOWN]]
         write_image(args.sheet, contact_sheet(rows, columns=_SHOWN))
-    if args.json:
-        write_json(args.json, figures)
 
 
 def judged_by(silnet: Path, weights: Path | None) -> str:
@@ -139,7 +144,7 @@ def _distances(kind: str, before: np.ndarray, after: np.ndarray, real: np.ndarra
 
 
 def plausibility(side: RenderedSide | LabelledSide, translator: Translator, eye: Eye, count: int) -> dict[str, float]:
-    """Fit the kinematic hand to translations of whole hands and of broken ones; hands of a folder give way to our own renders."""
+    """Fit the kinematic hand to joints of translations of whole hands and of broken ones, and to the renders' silhouettes; hands of a folder give way to our own renders."""
     whole, broken, _ = pairs_of(side, translator.size, count)
     judge = Judge(eye.network)
     judged, judged_broken = judge(translator(whole)), judge(translator(broken))
@@ -182,7 +187,7 @@ def report(figures: dict[str, float], eye: Eye, judge: str = "") -> None:
         print(f"  silhouette IoU {figures['mask_iou']:.3f}, by {judge} ({n}, {size})")
     if "plausibility_auc" in figures:
         print(
-            f"  a hand fitted to {figures['plausibility_n']:.0f} translations: silhouette IoU {figures['plausibility_iou']:.3f}, joints "
+            f"  a hand fitted to {figures['plausibility_n']:.0f} translations: IoU with the renders' silhouettes {figures['plausibility_iou']:.3f}, joints "
             f"{figures['plausibility_residual']:.3f} of the hand's size off, {figures['plausibility_limits']:.1f} angles at their limits; "
             f"told from as many translations of broken hands with AUC {figures['plausibility_auc']:.3f}"
         )
@@ -198,8 +203,7 @@ def _report_distances(figures: dict[str, float], kind: str, measured_by: str) ->
         )
 
 
-def _overlap(translated: np.ndarray, mask: np.ndarray, silnet: Path) -> np.ndarray:
-    from geocongan.gan import load_silnet
+def _silnet(run: Path, size: int):
+    from geocongan.gan import load_silnet  # Keras, for those who ask for it
 
-    model = load_silnet(silnet, translated.shape[1])
-    return mask_iou(through(model, to_network(translated)) > 0, mask > 0.5)
+    return load_silnet(run, size)

@@ -65,6 +65,8 @@ def run(args: argparse.Namespace) -> None:
 
     require(args, size=32, n=1)
     dataset: Dataset = photos.read(args.i, args.split) if args.split else open_dataset(args.i)
+    if not len(dataset):
+        raise HandposeError(f"{args.i}: no people of this set are held out; --split is for sets whose people are known")
     ground = None if args.ground == "auto" else args.ground
     chosen = np.linspace(0, len(dataset) - 1, min(args.n or len(dataset), len(dataset))).astype(int)
     folder, reasons = _Folder(args.o / f"user_{args.i.resolve().name}"), Counter[str]()
@@ -173,11 +175,17 @@ class _Folder:
             raise HandposeError(f"{path}: cannot be created ({error.strerror})") from error
 
     def add(self, picture: np.ndarray, joints_px: np.ndarray) -> None:
+        name = f"image_{self.count + 1}"
+        mask, colour = self.path / "mask" / f"{name}.png", self.path / "color" / f"{name}_color.png"
+        try:
+            write_image(mask, picture[..., 3])
+            write_image(colour, picture[..., :3])
+        except BaseException:  # Ctrl-C too: half a frame makes a folder unreadable
+            mask.unlink(missing_ok=True)
+            colour.unlink(missing_ok=True)
+            raise
         self.count += 1
-        self.joints[f"image_{self.count}"] = np.round(joints_px, 2).tolist()
-        # Colours come last: with them a frame is there.
-        write_image(self.path / "mask" / f"image_{self.count}.png", picture[..., 3])
-        write_image(self.path / "color" / f"image_{self.count}_color.png", picture[..., :3])
+        self.joints[name] = np.round(joints_px, 2).tolist()
         if self.count % _SHOWN_EVERY == 1 and len(self.shown) < _SHOWN:
             self.shown.append(on_white(picture))
 

@@ -64,4 +64,4 @@ class Progress:
         if masks is not None:
             over = np.concatenate([masks[:_SHOWN], self.fixed["synthetic_mask"][:_SHOWN] > 0.5], -1)
             rows.append(np.concatenate([over, np.zeros_like(over[..., :1])], -1).astype(np.uint8) * 255)
-        return contact_sheet([picture for row in rows for picture in row], columns=_SHOWN)
+        return contact_sheet([picture for row in rows for picture in row], columns=len(translated[:_SHOWN]))

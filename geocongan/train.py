@@ -31,7 +31,7 @@ class GanConfig(RunConfig):
     blocks: int = 9
     batch_size: int = 1
     silnet: str = ""
-    silnet_sha256: str | None = None  # None in runs of before it was kept
+    silnet_sha256: str = ""
     held_out: str = ""
     adversarial: float = 1.0
     cycle: float = 10.0
@@ -89,6 +89,10 @@ def train(config: GanConfig, folder: RunDir, resume: bool = False, log: Callable
 
     set_arithmetic(config, log)
     weights = Weights(config.adversarial, config.cycle, config.geometric, config.identity)
+    if config.silnet and read_weights(silnet_file(Path(config.silnet)))[1] != config.silnet_sha256:
+        raise HandposeError(
+            f"{config.silnet}: not the SilNet that this run began with (SHA-256 {config.silnet_sha256})"
+        )
     silnet = load_silnet(Path(config.silnet), config.size) if config.silnet else None
     gan = Gan(GanSize(config.size, config.filters, config.blocks), weights, silnet, config.learning_rate, config.seed)
     if config.init and not resume:

@@ -12,7 +12,7 @@ WEIGHTS_SUFFIX = ".weights.h5"
 
 
 def open_translator(path: Path | None = None) -> Translator:
-    """Open a .onnx file, a run of `geocongan train` or a .weights.h5 file with its .json beside it; by default what comes along.
+    """Open a .onnx file, a run of `geocongan train` or a .weights.h5 file of one or with its .json beside it; by default what comes along.
 
     Raises HandposeError where it cannot be used.
     """
@@ -68,8 +68,10 @@ def serving_function(model):
 
 
 def _card(path: Path | None) -> Path:
-    """Give the file that tells about a translator: config.json of a run, or the .json beside the weights."""
+    """Give the file that tells about a translator: config.json of its run, or the .json beside the weights."""
     if path is not None and path.is_dir():
         return path / "config.json"
     weights = weights_file(path)
+    if weights.name.endswith(WEIGHTS_SUFFIX) and (weights.parent / "config.json").is_file():
+        return weights.parent / "config.json"
     return weights.with_name(weights.name.removesuffix(WEIGHTS_SUFFIX).removesuffix(".onnx") + ".json")

@@ -198,14 +198,14 @@ def test_given_silhouettes_are_taken(tmp_path, capsys):
 
 def test_prepare_keeps_what_it_has_when_it_is_stopped(tmp_path, capsys, monkeypatch):
     folder = write_photo_set(tmp_path / "set", 6)
-    add = prepare._Folder.add
+    write = prepare.write_image
 
-    def stopped(self, *frame):
-        if self.count == 3:
+    def stopped(path, picture):
+        if path.name == "image_4_color.png":  # its mask is there already
             raise KeyboardInterrupt
-        add(self, *frame)
+        write(path, picture)
 
-    monkeypatch.setattr(prepare._Folder, "add", stopped)
+    monkeypatch.setattr(prepare, "write_image", stopped)
     monkeypatch.setattr(
         prepare, "prepared", lambda *_: (np.full((64, 64, 4), 200, np.uint8), np.arange(42.0).reshape(21, 2), "")
     )
@@ -221,6 +221,8 @@ def test_prepare_says_what_is_wrong(tmp_path, capsys):
     (tmp_path / "real" / "user_photos").mkdir(parents=True)
     assert main(["prepare", "--i", str(folder), "--o", str(tmp_path / "real")]) == 1
     assert "exists already" in capsys.readouterr().err
+    assert main(["prepare", "--i", str(folder), "--o", str(tmp_path / "more"), "--split", "held_out"]) == 1
+    assert "no people of this set are held out" in capsys.readouterr().err and not (tmp_path / "more").exists()
     assert main(["train-silnet", "--real", str(folder), "--o", str(tmp_path / "run"), "--size", "70"]) == 1
     assert "multiple of 8" in capsys.readouterr().err
     assert main(["train", "--real", str(folder), "--o", str(tmp_path / "run")]) == 1

@@ -119,6 +119,9 @@ def test_every_figure_says_what_it_was_measured_by(tmp_path, capsys):
     few = write_prepared(tmp_path / "few", 6)
     assert main([*command[:3], "--real", str(few), "--n", "24"]) == 1
     assert "24 renders, 6 photographs" in capsys.readouterr().err
+    assert main([*command, "--sheet", str(tmp_path / "sheet.txt")]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and "sheet.txt: cannot be written as a picture" in err
     assert main([*command, "--detector", str(tmp_path / "none.onnx")]) == 1
     assert "none.onnx" in capsys.readouterr().err
     assert main([*command, "--json", str(tmp_path / "none" / "f.json")]) == 1

@@ -36,7 +36,10 @@ def batch(step=0, count=2, size=64):
 
 def small_gan(silnet_seed=1):
     keras.utils.set_random_seed(silnet_seed)
-    return Gan(SMALL, Weights(), build_silnet(64, 4), 2e-3)
+    gan = Gan(SMALL, Weights(), build_silnet(64, 4), 2e-3)
+    for pool in gan.pools.values():
+        pool.size = 3  # full after two steps
+    return gan
 
 
 def test_sizes_are_those_of_cyclegan():
@@ -105,6 +108,11 @@ def test_steps_train_all_but_the_silhouettes_and_go_on_from_disk(tmp_path):
     assert checkpoint.restore(tmp_path, other.assign) == {"step": 10}
     for i, losses in zip(range(10, 13), wanted, strict=True):
         assert other.step(i, batch(i), 0.0) == pytest.approx(losses, abs=1e-4)
+    for name, pool in gan.pools.items():
+        np.testing.assert_allclose(other.pools[name].pictures, pool.pictures, atol=1e-3)
+    for name, average in gan.averages.items():
+        for restored, kept in zip(other.averages[name].values, average.values, strict=True):
+            np.testing.assert_allclose(restored, kept, atol=1e-3)
     for progress, rate in ((0.5, 2e-3), (0.75, 1e-3), (1.0, 0.0)):  # constant, and in the second half down to nothing
         other.step(13, batch(13), progress)
         assert [float(optimizer.learning_rate.value) for optimizer in other.optimizers] == pytest.approx([rate] * 2)

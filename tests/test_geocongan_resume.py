@@ -19,7 +19,7 @@ keras = pytest.importorskip("keras")
 from geocongan import progress
 from geocongan.cli import main
 from geocongan.networks import build_silnet
-from geocongan.translator import trained_with
+from geocongan.translator import open_translator, trained_with
 
 FIXED = 24  # pictures of the fixed set
 COMMAND = f"import geocongan.progress as p; p._FIXED = {FIXED}; from geocongan.cli import main; main(__import__('sys').argv[1:])"
@@ -78,6 +78,28 @@ def test_a_run_tells_which_silnet_it_was_trained_with(runs):
     root, _ = runs
     sha256 = hashlib.sha256((root / "silnet" / "best.weights.h5").read_bytes()).hexdigest()
     assert trained_with(root / "whole") == trained_with(root / "killed") == sha256
+
+
+def test_a_run_goes_on_with_its_own_silnet_alone(runs, capsys):
+    root, _ = runs
+    weights = root / "silnet" / "best.weights.h5"
+    kept = weights.read_bytes()
+    keras.utils.set_random_seed(1)
+    build_silnet(64, 4).save_weights(weights)
+    assert main(["train", "--resume", "--steps", str(STEPS + 1), "--o", str(root / "whole")]) == 1
+    assert f"{root / 'silnet'}: not the SilNet that this run began with" in capsys.readouterr().err
+    weights.write_bytes(kept)
+
+
+def test_each_file_of_a_run_is_a_translator(runs):
+    root, _ = runs
+    pictures = np.full((1, 64, 64, 3), 200, np.uint8)
+    last, best, run = (
+        open_translator(root / "whole" / name).painted(pictures)
+        for name in ("synth2real_last.weights.h5", "synth2real_best.weights.h5", "")
+    )
+    np.testing.assert_array_equal(best, run)
+    assert last.shape == pictures.shape
 
 
 def test_a_fixed_set_is_measured_every_now_and_then(runs):

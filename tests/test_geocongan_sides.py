@@ -76,6 +76,13 @@ def shown(config, count):
     return [sorted(seen[: count // 2]), sorted(seen[count // 2 :])]
 
 
+def test_a_photograph_without_its_mask_is_named(tmp_path):
+    real = write_prepared(tmp_path / "real")
+    (real / "user_made" / "mask" / "image_2.png").unlink()
+    with pytest.raises(HandposeError, match="image_2_color.png: its mask is missing"):
+        PhotographedSide(real, 64)
+
+
 def test_each_photograph_is_shown_once_a_round(tmp_path):
     batches, seen = DomainBatches(DomainConfig("render", str(write_prepared(tmp_path / "real", 5)), 64, 2)), []
     nothing = np.zeros((64, 64, 4), np.uint8)
@@ -100,7 +107,7 @@ def test_nothing_is_measured_twice(tmp_path, monkeypatch):
     assert tones == {"synthetic": [4, 6, 9], "real": list(range(5))}
     assert [len(batch[name]) for name in ("synthetic_mask", "real_mask")] == [3, 5]
     batches.synthetic.numbers = np.array([4, 4])
-    with pytest.raises(HandposeError, match="1 renders, 5 photographs"):
+    with pytest.raises(HandposeError, match="render: one hand to measure on"):
         batches.measured()
 
 
