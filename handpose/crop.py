@@ -21,6 +21,7 @@ from handpose.skeleton import M0, WRIST
 
 CROP_SIZE = 128
 MARGIN = 1.5
+_LEAST_STEP_PX = 0.5
 _SMALLEST_SIDE = 1e-3  # on the plane z = 1, so that coinciding joints still give a camera
 _CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 _CROSS = np.array([[-0.5, 0.0], [0.5, 0.0], [0.0, -0.5], [0.0, 0.5]])
@@ -48,12 +49,12 @@ class Crop:
     ) -> Crop:
         """Aim at a square window: `side_px` its side, `roll_rad` the hand's direction, clockwise from the picture's up."""
         centre_px = np.asarray(centre_px, float)
-        rotation = look_at(camera.rays(centre_px))
-        step = side_px / 2
-        cross = centre_px + np.array([[-step, 0], [step, 0], [0, -step], [0, step]])
-        left, right, top, bottom = _onto_plane(camera.rays(cross), rotation)
-        across = float(np.linalg.norm(right - left) + np.linalg.norm(bottom - top)) / 2
-        side = max(across, _SMALLEST_SIDE)
+        rotation, step = look_at(camera.rays(centre_px)), side_px / 2
+        across = _across(camera, centre_px, rotation, step)
+        while not math.isfinite(across) and step > _LEAST_STEP_PX:  # beyond a picture's edge a lens may see nothing
+            step /= 2
+            across = _across(camera, centre_px, rotation, step)
+        side = max(across * side_px / (2 * step), _SMALLEST_SIDE)
         return cls(camera, rotation @ _roll(roll_rad), size / side, size)
 
     @property
@@ -209,6 +210,13 @@ def _bounds(corners, margin, width, height):
         int(min(max(corners[:, 0].min() - margin, 0), width)), int(min(max(corners[:, 1].min() - margin, 0), height)),
         int(min(max(corners[:, 0].max() + margin, 0), width)), int(min(max(corners[:, 1].max() + margin, 0), height)),
     )  # fmt: skip
+
+
+def _across(camera: Camera, centre_px: np.ndarray, rotation: np.ndarray, step_px: float) -> float:
+    """Measure a window that reaches `step_px` from its middle: its side on the plane z = 1 of a camera that looks there."""
+    cross = centre_px + 2 * step_px * _CROSS
+    left, right, top, bottom = _onto_plane(camera.rays(cross), rotation)
+    return float(np.linalg.norm(right - left) + np.linalg.norm(bottom - top)) / 2
 
 
 def _onto_plane(rays: np.ndarray, rotation: np.ndarray) -> np.ndarray:

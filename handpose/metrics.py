@@ -46,8 +46,10 @@ def pck(distance: np.ndarray, limit: float) -> float:
 
 
 def auc(distance: np.ndarray, low: float, high: float, steps: int = 100) -> float:
-    """Give the area under the PCK curve from `low` to `high`, as a share of the range, 0..1 (trapezoids of `steps` thresholds)."""
+    """Give the area under the PCK curve from `low` to `high`, as a share of the range, 0..1 (trapezoids of `steps` thresholds); NaN as `pck`."""
     known = np.sort(np.asarray(distance)[np.isfinite(distance)])
+    if not len(known):
+        return math.nan
     curve = np.searchsorted(known, np.linspace(low, high, steps), side="right") / len(known)
     return float(((curve[1:] + curve[:-1]) / 2).mean())
 
@@ -128,7 +130,9 @@ def aligned_distances(predicted: np.ndarray, truth: np.ndarray, alignment: str) 
 def mpjpe_of(distance: np.ndarray, alignment: str) -> Score:
     """Give the mean of distances (N, 21) [mm] that are left after `alignment`."""
     name = "PA-MPJPE" if alignment == "aligned by a similarity" else "MPJPE"
-    return Score(name, float(np.nanmean(distance)), "mm", alignment, _joints(distance), len(distance))
+    known = np.asarray(distance)[np.isfinite(distance)]
+    value = float(known.mean()) if len(known) else math.nan
+    return Score(name, value, "mm", alignment, _joints(distance), len(distance))
 
 
 def auc_of(distance: np.ndarray, alignment: str, low_mm: float, high_mm: float) -> Score:

@@ -104,7 +104,7 @@ def _resolution(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.5:
         return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 2.0))
-    length = int(rng.integers(3, 12))
+    length = int(rng.integers(3, 12)) | 1  # odd: an even kernel has no middle
     kernel = np.zeros((length, length), np.float32)
     direction = rng.uniform(0, np.pi)
     reach = np.array([np.cos(direction), np.sin(direction)]) * (length - 1) / 2

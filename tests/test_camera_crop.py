@@ -13,6 +13,7 @@ from handpose.crop import MARGIN, Crop, look_at
 from handpose.errors import HandposeError
 from handpose.heatmap import cells_from_px, decode_heatmaps, gaussian_heatmaps, px_from_cells
 from handpose.lens import lens_of, plane_of
+from tracker.aim import crop_around
 
 PINCUSHION = (0.5, 0.5, 0.01, -0.01)
 DISTORTIONS = [(), (0.1, -0.05, 0.001, 0.002), (-0.2, 0.05, 0.0, 0.0, 0.01), PINCUSHION]
@@ -112,6 +113,21 @@ def test_crop_of_joints_is_the_stated_one(seed, distortion):
     assert abs(seen[9, 0] - seen[0, 0]) < 0.02 and seen[9, 1] < seen[0, 1], "W to M0 points up"
     np.testing.assert_allclose(crop.to_image(seen), joints, atol=1e-6)
     np.testing.assert_allclose(crop.to_crop(crop.to_image(seen)), seen, atol=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(seeds)
+def test_a_window_past_what_a_lens_sees_has_its_zoom_all_the_same(seed):
+    """A barrel lens that folds beyond the picture's edge tells nothing of what lies there."""
+    rng, side = np.random.default_rng(seed), 240.0
+    camera = Camera(400.0, 400.0, 319.5, 239.5, (640, 480), (-0.14, 0.0, 0.0, 0.0))
+    centre = rng.uniform(side / 4, np.array(camera.size_px) - side / 4)
+    crop = Crop.from_box(camera, centre, 1.5 * side)
+    inner = Crop.from_box(camera, centre, 0.1 * side)
+    assert np.isfinite(crop.to_image(np.array([63.5, 63.5]))).all()
+    assert crop.focal_px == pytest.approx(inner.focal_px / 15, rel=0.35)
+    assert isinstance(crop_around(camera, centre + rng.uniform(-1, 1, (21, 2)) * side, crop), Crop)
+    assert np.isfinite(crop_around(camera, centre + rng.uniform(-1, 1, (21, 2)) * side, crop).focal_px)
 
 
 @settings(max_examples=50, deadline=None)

@@ -10,11 +10,12 @@ from handpose.camera import Camera
 from handpose.crop import Crop
 from handpose.errors import HandposeError
 from handpose.skeleton import M0
-from handpose.synthesis import occluders
+from handpose.synthesis import compose, occluders
 from handpose.synthesis.backgrounds import SHOW_HANDS, Backgrounds, invented, shared_data, without_hands
 from handpose.synthesis.compose import Window, camera_effects, composite
 from handpose.synthesis.foreground import RELIEF_ZERO, Held, premultiplied
 from handpose.synthesis.sampler import RenderSampler
+from regnet import augment
 
 SIZE = 128
 
@@ -147,6 +148,17 @@ def test_camera_effects_keep_the_form_and_follow_the_seed(seed):
     first, second = (camera_effects(np.random.default_rng(seed), picture.copy()) for _ in range(2))
     assert first.shape == picture.shape and first.dtype == np.uint8
     np.testing.assert_array_equal(first, second)
+
+
+def test_blur_leaves_a_picture_in_its_place():
+    off = []
+    for blurred in (compose._sharpness, lambda rng, image: augment._blur(image, rng)):
+        for seed in range(150):
+            picture = np.zeros((129, 129, 3), np.uint8)
+            picture[54:75, 54:75] = 200
+            weight = blurred(np.random.default_rng(seed), picture)[..., 0].astype(float)
+            off.append([(weight.sum(axis) @ np.arange(129)) / weight.sum() - 64 for axis in (0, 1)])
+    assert np.abs(off).max() < 0.3 and np.abs(np.mean(off, 0)).max() < 0.02
 
 
 def test_camera_effects_keep_channels_in_order():

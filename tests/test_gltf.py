@@ -79,6 +79,31 @@ def test_a_hand_of_known_bones_comes_back_as_a_left_one(tmp_path, side):
     assert np.abs(np.diff(fingers, axis=1)[..., 2]).max() < 0.3
 
 
+def test_a_vertex_without_bones_stays_with_the_wrist(tmp_path):
+    _, content = invented()
+    whole, weights = bytearray(content), np.repeat(np.eye(1, 4, dtype=np.float32), 84, 0).tobytes()
+    at = content.index(weights)
+    whole[at : at + 4] = bytes(4)
+    (tmp_path / "hand.glb").write_bytes(bytes(whole))
+    mesh, _ = load_hand(tmp_path / "hand.glb")
+    assert np.isfinite(mesh.vertices_mm).all() and np.isfinite(mesh.weights).all()
+
+
+@pytest.mark.parametrize(
+    ("angles", "unit", "said"),
+    [
+        (0 * ANGLES, 1000, "too flat to tell its side"),
+        (ANGLES, 10, "glTF is in metres"),
+        (ANGLES, np.nan, "no numbers"),
+    ],
+)
+def test_a_hand_that_cannot_be_used_is_named(tmp_path, angles, unit, said):
+    joints = forward_kinematics(Skeleton.default(), np.concatenate([np.zeros(6), angles])) / unit
+    (tmp_path / "hand.glb").write_bytes(glb(joints, joints, np.arange(21).reshape(7, 3), np.arange(21)))
+    with pytest.raises(HandposeError, match=rf"hand\.glb: .*{said}"):
+        load_hand(tmp_path / "hand.glb")
+
+
 def test_unposing_is_skinning_undone():
     rng = np.random.default_rng(0)
     frames = exp_so3(rng.normal(0, 0.4, (21, 3)))

@@ -101,6 +101,18 @@ def test_pck_and_auc_against_counting():
     assert metrics.auc(np.full((2, 21), 99.0), 20, 50) == 0
 
 
+def test_where_nothing_is_known_no_figure_is_given():
+    unknown = np.full((3, 21), np.nan)
+    assert all(
+        np.isnan(value)
+        for value in (
+            metrics.pck(unknown, 5),
+            metrics.auc(unknown, 20, 50),
+            metrics.mpjpe_of(unknown, "absolute").value,
+        )
+    )
+
+
 def test_auc_is_linear_for_evenly_spread_errors():
     distance = np.linspace(0, 100, 100_001)
     assert metrics.auc(distance, 20, 50) == pytest.approx(0.35, abs=1e-3)

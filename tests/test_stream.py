@@ -12,7 +12,7 @@ from handpose.errors import HandposeError
 from handpose.skeleton import M0, WRIST
 from handpose.synthesis.backgrounds import Backgrounds
 from handpose.synthesis.foreground import straight
-from handpose.synthesis.sampler import RenderSampler, _uncovered
+from handpose.synthesis.sampler import RenderSampler
 from handpose.training.stream import LANES, stream
 from regnet.batches import BatchMaker, StreamConfig
 from regnet.render_items import CACHE, REUSE, RenderItems
@@ -67,7 +67,7 @@ def test_foregrounds_are_reused_with_new_surroundings():
 def test_items_hold_what_they_promise():
     batch = sampler().batch(6, first=10)
     assert batch["image"].shape == (6, 64, 64, 3) and batch["image"].dtype == np.uint8
-    assert batch["joints_px"].shape == (6, 21, 2) and batch["visible"].shape == (6, 21)
+    assert batch["joints_px"].shape == (6, 21, 2)
     np.testing.assert_allclose(batch["joints_rel"][:, M0], 0, atol=1e-12)
     np.testing.assert_allclose(np.linalg.norm(batch["joints_rel"][:, WRIST], axis=-1), 1, atol=1e-9)
     assert (batch["presence"] == 1).all()
@@ -82,14 +82,6 @@ def test_crops_hold_the_hand_about_as_a_tracker_would():
     assert np.abs(middles - 31.5).max() < 0.25 * 64
     up = joints[:, WRIST, 1] - joints[:, M0, 1]
     assert (up > 0).mean() > 0.7
-
-
-def test_covered_and_outer_joints_are_not_visible():
-    joints = np.full((21, 2), 20.0)
-    joints[0], joints[1], joints[2] = (-1, 20), (40, 40), (20, 64)
-    covered = np.zeros((64, 64), np.float32)
-    covered[40, 40] = 1
-    np.testing.assert_array_equal(np.nonzero(~_uncovered(joints, covered))[0], [0, 1, 2])
 
 
 def test_a_hand_to_paste_keeps_its_forearm_and_its_colour():

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
+import mine_false_hands
+import weigh_found_hands
 from weigh_found_hands import found_share, weigh
+
+from handpose.errors import HandposeError
 
 
 def pictures(seed, mean, is_hand, n=200):
@@ -25,6 +29,31 @@ def test_as_many_empty_pictures_pass_as_are_allowed(share):
     weights, bias = weigh(HANDS, EMPTY, share)
     passed = found_share([[(*one[:3], True) for one in picture] for picture in EMPTY], weights, bias)
     assert passed == share
+
+
+def test_a_line_that_nothing_bounds_is_refused():
+    with pytest.raises(HandposeError, match="20 of 200 empty pictures look like hands at all"):
+        weigh(HANDS, EMPTY[:20] + [[]] * 180, 0.1)
+
+
+def test_folders_are_looked_at_first(tmp_path, monkeypatch, capsys):
+    """Before networks are loaded; cut-outs of other weights are not mixed with."""
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "00000.jpg").touch()
+    for name in ("0001.jpg", "0006.jpg"):
+        (tmp_path / name).touch()
+    for tool, options, said in (
+        (
+            weigh_found_hands,
+            ["--photos", "x", "--empty", tmp_path / "old"],
+            "no .jpg pictures in it whose number ends in one of 6789",
+        ),
+        (mine_false_hands, ["--o", tmp_path / "new", "--empty", tmp_path / "old"], "ends in one of 12345"),
+        (mine_false_hands, ["--o", tmp_path / "old", "--empty", tmp_path], "old: not empty"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["tool", *map(str, options)])
+        with pytest.raises(HandposeError, match=said):
+            tool.main()
 
 
 def test_a_stricter_line_finds_fewer_hands_by_the_same_weights():

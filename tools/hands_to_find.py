@@ -1,4 +1,4 @@
-"""Pictures in which `weigh_found_hands.py` wants hands found, none of them trained on: easy photographs, the same made hard, and renders."""
+"""Pictures in which `weigh_found_hands.py` wants hands found: photographs of people held out where a set has some, the same made hard, and renders of no training."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def _spoiled(rng: np.random.Generator, image: np.ndarray, joints: list[np.ndarra
     small = (255 * (small / 255) ** rng.uniform(0.5, 2.2) * rng.uniform(0.6, 1)).astype(np.uint8)
     if rng.random() < 0.5:
         small = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.4, 1.3))
-    return small, [one * (small.shape[1] / width, small.shape[0] / height) for one in joints]
+    ratio = np.array([small.shape[1] / width, small.shape[0] / height])
+    return small, [(one + 0.5) * ratio - 0.5 for one in joints]
 
 
 def _covered(rng: np.random.Generator, image: np.ndarray, joints: list[np.ndarray], backgrounds) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from make_demo import demo_look, demo_pose, demo_room
 
 from handpose.camera import Camera
-from handpose.command import exit_code
+from handpose.command import exit_code, require
 from handpose.skeleton import FINGERS, N_JOINTS, Skeleton
 from handpose.synthesis.build_hand import build_hand
 from handpose.synthesis.render_hand import render_hand
@@ -37,8 +37,9 @@ def main() -> None:
     """Print a line for each hand, and the means."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=8, help="hands")
-    rows = []
-    for number in range(parser.parse_args().n):
+    args, rows = parser.parse_args(), []
+    require(args, n=1)
+    for number in range(args.n):
         rows.append(errors_mm(clip_of(other_hand(number), number)))
         print(f"hand {number}: {_words(rows[-1])}", flush=True)
     print(f"mean: {_words({name: float(np.mean([row[name] for row in rows])) for name in rows[0]})}")

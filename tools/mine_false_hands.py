@@ -19,6 +19,7 @@ from handpose.camera import Camera
 from handpose.command import exit_code
 from handpose.crop import CROP_SIZE, MARGIN, Crop
 from handpose.data import photos
+from handpose.errors import HandposeError
 from handpose.images import read_image, write_image
 from handpose.synthesis.backgrounds import without_hands
 from regnet.photo_crops import WINDOW
@@ -27,6 +28,7 @@ from tracker.load import load_predictor
 from tracker.recognise import Predictor, recognise
 from tracker.search import look_everywhere
 
+_ENDINGS = "12345"
 _MOST = 8  # of a picture
 
 
@@ -38,6 +40,10 @@ def main() -> None:
     parser.add_argument("--o", type=Path, required=True, metavar="DIR", help="folder of the cut-outs")
     parser.add_argument("--threshold", type=float, default=0.1, help="of the detector (default: 0.1)")
     args = parser.parse_args()
+    if not without_hands(args.empty, _ENDINGS):
+        raise HandposeError(f"{args.empty}: no .jpg pictures in it whose number ends in one of {_ENDINGS}")
+    if args.o.exists() and any(args.o.iterdir()):  # what older weights took for hands is not for newer ones
+        raise HandposeError(f"{args.o}: not empty; give a new folder")
     detector, predictor = Detector.from_file(), load_predictor()
     detector.threshold = args.threshold
     args.o.mkdir(parents=True, exist_ok=True)
@@ -61,7 +67,7 @@ def _crops(image: np.ndarray, camera: Camera, found: Detection, predictor: Predi
 
 
 def _empty(folder: Path) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
-    for path in without_hands(folder, "12345"):
+    for path in without_hands(folder, _ENDINGS):
         yield read_image(path), []
 
 

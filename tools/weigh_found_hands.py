@@ -3,7 +3,8 @@
 usage: python tools/weigh_found_hands.py --photos SET... --empty DIR [--false-share 0.02 0.04] [--n 40]
 
 SETs are photo sets (people held out where the set has some): see `hands_to_find.py`. DIR holds pictures without hands, of which those
-whose number ends in 6 to 9 are used: 0 is kept for measuring, 1 to 5 for `mine_false_hands.py`.
+whose number ends in 6 to 9 are used: 0 is kept for measuring, 1 to 5 for `mine_false_hands.py`. Parts of 1 to 9 lie behind hands in
+training, so that a network may know those of 6 to 9: what was never seen are those that end in 0.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from scipy.optimize import minimize
 
 from handpose.camera import Camera
 from handpose.command import exit_code
+from handpose.errors import HandposeError
 from handpose.images import read_image
 from handpose.synthesis.backgrounds import without_hands
 from tracker.load import averaging, load_detector, load_predictor
 from tracker.recognise import recognise
 from tracker.search import look_everywhere
 
+_ENDINGS = "6789"
 _CANDIDATES = 8  # of a picture
 _FOUND = 0.35  # mean joint distance, in hand sizes, up to which a candidate is the labelled hand
 _ROUNDING = 1e-9  # by which the best picture that may not pass stays under the line, in whatever order it is summed up
@@ -37,9 +40,11 @@ def main() -> None:
     parser.add_argument("--false-share", type=_share, nargs="+", default=[0.04])
     parser.add_argument("--n", type=int, default=40, help="photographs of each set, and every empty picture")
     args = parser.parse_args()
+    if not without_hands(args.empty, _ENDINGS):
+        raise HandposeError(f"{args.empty}: no .jpg pictures in it whose number ends in one of {_ENDINGS}")
     look = _Looker()
     hands = [look(image, joints) for image, joints in pictures(args.photos, args.n)]
-    empty = [look(read_image(path), None) for path in without_hands(args.empty, "6789")]
+    empty = [look(read_image(path), None) for path in without_hands(args.empty, _ENDINGS)]
     for share in args.false_share:
         weights, bias = weigh(hands, empty, share)
         found = found_share(hands, weights, bias)
@@ -58,7 +63,15 @@ def _share(text: str) -> float:
 
 
 def weigh(hands: list[list[Candidate]], empty: list[list[Candidate]], false_share: float) -> tuple[np.ndarray, float]:
-    """Fit weights (3,) and a bias to the candidates of each picture; at 0 it takes `false_share` of the empty ones for a hand."""
+    """Fit weights (3,) and a bias to the candidates of each picture; at 0 it takes `false_share` of the empty ones for a hand.
+
+    Raises HandposeError where hands or empty pictures offer too few candidates for that.
+    """
+    offered = sum(map(bool, empty))
+    if offered <= int(false_share * len(empty)) or not any(one[3] for found in hands for one in found):
+        raise HandposeError(
+            f"{offered} of {len(empty)} empty pictures look like hands at all: too few to weigh, or no hand does"
+        )
     true = np.array([one[:3] for found in hands for one in found if one[3]])
     false = np.array([one[:3] for found in empty for one in found])
     weights, bias = _regression(_logit(true), _logit(false))

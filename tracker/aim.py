@@ -19,10 +19,14 @@ _FOUND_WEIGHTS, _FOUND_BIAS = np.array([0.99, 0.8, 0.0]), -3.45  # of detector, 
 
 
 def crop_around(camera: Camera, joints_px: np.ndarray, otherwise: Crop) -> Crop:
-    """Aim at joints (21, 2) [px]; where they are no hand (not finite, tiny, far larger than the picture), keep `otherwise`."""
+    """Aim at joints (21, 2) [px]; where they are no hand (not finite, tiny, far larger than the picture), keep `otherwise`.
+
+    So too where the lens sees nothing of a joint beyond the picture's edge.
+    """
     left, top, right, bottom = box_of(joints_px)
     sane = SMALLEST_CROP_PX / 2 < max(right - left, bottom - top) < 3 * max(camera.size_px)
-    return Crop.from_joints(camera, joints_px, otherwise.size) if sane else otherwise
+    crop = Crop.from_joints(camera, joints_px, otherwise.size) if sane else otherwise
+    return crop if math.isfinite(crop.focal_px) else otherwise
 
 
 def where_seen(camera: Camera, joints_mm: np.ndarray) -> np.ndarray:

@@ -133,7 +133,7 @@ def _sharpness(rng, picture: np.ndarray) -> np.ndarray:
     if chance < 0.2:
         return cv2.GaussianBlur(picture, (0, 0), size / 128 * rng.uniform(0.4, 1.8))
     if chance < 0.32:
-        length = int(size / 128 * rng.integers(3, 12))
+        length = int(size / 128 * rng.integers(3, 12)) | 1  # odd: an even kernel has no middle
         kernel = np.zeros((length, length), np.float32)
         reach = (length - 1) / 2 * np.array([np.cos(turn := rng.uniform(0, np.pi)), np.sin(turn)])
         start, end = np.round((length - 1) / 2 + np.stack([-reach, reach])).astype(int).tolist()

@@ -16,7 +16,7 @@ from handpose.synthesis.poses import Grip, PoseSampler
 from handpose.synthesis.render_hand import Look
 from handpose.synthesis.tight import render_tight
 
-CANVAS = 1.95  # canvas side in crop sides: holds the most jittered crop at any roll
+CANVAS = 1.95  # canvas side in crop sides: holds the crop of a usual spread at any roll
 _HALF_BAR = 1.3  # [|W-M0|]
 _NEAREST_HELD_MM = 50.0
 RELIEF_ZERO = 128  # relief value of M0's own depth, 1 per mm; 0 where there is nothing

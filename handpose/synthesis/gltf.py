@@ -1,6 +1,6 @@
 """Read a rigged hand from a binary glTF (.glb) whose 25 joints have the WebXR names, as a mesh and a skeleton of a left hand.
 
-The file's hand may rest in any pose: it is first brought into our flat rest pose, bone by bone, and keeps its own sizes and weights.
+The file's hand may rest in any pose but a flat one, by which its side shows: it is first brought into our flat rest pose, bone by bone, and keeps its own sizes and weights.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ _METACARPALS = tuple(
 )  # they move with the wrist
 _DTYPES = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 _TIP_UNDER_SKIN_MM = 3.0
+_SCALES_MM = (50.0, 150.0)  # |W-M0|, of children and giants
+_LEAST_BEND, _LEAST_BONE_MM = 0.05, 1.0  # of |W-M0|
+_PARENTS = np.array([WRIST, *(WRIST if joint in BASES else joint - 1 for joint in range(1, N_JOINTS))])
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 _RADII = np.array(
     [(11, 10.5, 9.5, 7), (10, 9, 8, 6.5), (10, 9, 8, 6.5), (9.5, 8.5, 7.5, 6), (8.5, 7.5, 6.5, 5.5)]
@@ -40,6 +43,10 @@ def load_hand(path: Path) -> tuple[HandMesh, Skeleton]:
     except (KeyError, IndexError, ValueError, TypeError, struct.error) as error:
         raise HandposeError(f"{path}: no rigged hand in binary glTF with WebXR joint names ({error})") from error
     joints, vertices = 1000 * joints_m, 1000 * vertices_m
+    try:
+        _check(joints)
+    except ValueError as error:
+        raise HandposeError(f"{path}: {error}") from error
     return rigged(joints, vertices, triangles, weights)
 
 
@@ -83,8 +90,21 @@ def _read(content: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
         weights, (np.arange(len(vertices))[:, None], influences), _array(tree, binary, part["attributes"]["WEIGHTS_0"])
     )
     vertices, triangles, first = merged(vertices, triangles, decimals=6)
-    weights = weights[first] / weights[first].sum(1, keepdims=True)
+    weights = weights[first]
+    weights[weights.sum(1) == 0, WRIST] = 1.0  # a vertex without bones stays with the wrist
+    weights /= weights.sum(1, keepdims=True)
     return joints, vertices, triangles, weights
+
+
+def _check(joints: np.ndarray) -> None:
+    """Raise ValueError where joints (21, 3) [mm] are those of no hand of a size that hands have, or tell no side."""
+    scale = float(np.linalg.norm(joints[M0] - joints[WRIST]))
+    if not _SCALES_MM[0] < scale < _SCALES_MM[1]:
+        raise ValueError(f"its middle knuckle is {scale:.0f} mm from its wrist; glTF is in metres")
+    if np.linalg.norm(joints - joints[_PARENTS], axis=-1)[1:].min() < _LEAST_BONE_MM:
+        raise ValueError("two of its joints lie on one place")
+    if abs(_bend_mm(joints)) < _LEAST_BEND * scale:
+        raise ValueError("it rests too flat to tell its side; save it with its fingers bent towards the palm")
 
 
 def merged(vertices: np.ndarray, triangles: np.ndarray, decimals: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -110,7 +130,10 @@ def _array(tree: dict, binary: bytes, index: int) -> np.ndarray:
     if offset + stride * (accessor["count"] - 1) + dtype.itemsize * width > len(binary):
         raise ValueError("the file is cut off")
     shape, strides = (accessor["count"], width), (stride, dtype.itemsize)
-    return np.ndarray(shape, dtype, binary, offset, strides).astype(np.float64)
+    values = np.ndarray(shape, dtype, binary, offset, strides).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("it holds coordinates or weights that are no numbers")
+    return values
 
 
 def _palm_axes(joints: np.ndarray) -> np.ndarray:
@@ -125,7 +148,12 @@ def _palm_axes(joints: np.ndarray) -> np.ndarray:
 
 def _is_right(joints: np.ndarray) -> bool:
     """Say whether fingers bend away from what would be the palm of a left hand."""
-    return ((joints[TIPS] - joints[M0]) @ _palm_axes(joints)[2]).sum() < 0
+    return _bend_mm(joints) < 0
+
+
+def _bend_mm(joints: np.ndarray) -> float:
+    """Tell how far tips lie before the palm of a left hand, in the mean [mm]."""
+    return float(((joints[TIPS] - joints[M0]) @ _palm_axes(joints)[2]).mean())
 
 
 def _in_wrist_frame(points: np.ndarray, joints: np.ndarray) -> np.ndarray:
@@ -147,8 +175,7 @@ def _with_tips_at_the_skin(joints: np.ndarray, vertices: np.ndarray, weights: np
 def _skeleton(joints: np.ndarray) -> Skeleton:
     """The hand's own palm and bone lengths, with fingers that rest flat in our directions."""
     ours = Skeleton.default("left")
-    parents = np.array([WRIST, *(WRIST if joint in BASES else joint - 1 for joint in range(1, N_JOINTS))])
-    lengths = np.linalg.norm(joints - joints[parents], axis=-1)
+    lengths = np.linalg.norm(joints - joints[_PARENTS], axis=-1)
     offsets = ours.with_bone_lengths(np.maximum(lengths, 1.0)).offsets_mm.copy()
     offsets[BASES] = joints[BASES] - joints[WRIST]
     return Skeleton("left", offsets, ours.axes)

@@ -29,14 +29,13 @@ class RenderedItem:
     """A crop of a rendered left hand, as RegNet sees it, and the truth about it.
 
     image (S, S, 3) uint8; joints_px (21, 2) in it, outside where the crop misses them; joints_rel (21, 3) in the axes of a camera that looks
-    straight at the hand, turned as the crop is, origin M0, unit |W-M0|; scale_mm |W-M0|; visible (21,): neither covered by a thing nor outside; presence 1.
+    straight at the hand, turned as the crop is, origin M0, unit |W-M0|; scale_mm |W-M0|; presence 1.
     """
 
     image: np.ndarray
     joints_px: np.ndarray
     joints_rel: np.ndarray
     scale_mm: float
-    visible: np.ndarray
     presence: float = 1.0
 
 
@@ -62,15 +61,15 @@ class RenderSampler:
         hand = self.rendered(self._number(index, rng))
         other = self.rendered(self._number(index, rng)) if self.reuse > 1 else None
         window = Window.jittered(rng, hand, self.size, spread)
-        picture, covered = composite(rng, hand, window, self.backgrounds, self.size, other)
+        picture, _ = composite(rng, hand, window, self.backgrounds, self.size, other)
         joints_px = window.points(hand.joints_px)
         offsets = hand.joints_mm - hand.joints_mm[M0]
         scale = float(np.linalg.norm(offsets[WRIST]))
         seen = camera_effects(rng, picture, self.effects)
-        return RenderedItem(seen, joints_px, window.turn(offsets / scale), scale, _uncovered(joints_px, covered))
+        return RenderedItem(seen, joints_px, window.turn(offsets / scale), scale)
 
     def batch(self, n: int, first: int = 0) -> dict[str, np.ndarray]:
-        """Stack items `first` to `first` + n: image, joints_px, joints_rel, scale_mm, visible, presence."""
+        """Stack items `first` to `first` + n: image, joints_px, joints_rel, scale_mm, presence."""
         items = [vars(self.sample(index)) for index in range(first, first + n)]
         return {key: np.stack([item[key] for item in items]) for key in items[0]}
 
@@ -101,12 +100,3 @@ class RenderSampler:
 def default_backgrounds() -> Backgrounds:
     """Give the backgrounds of the shared data, or the invented ones where there is none."""
     return Backgrounds(shared_backgrounds())
-
-
-def _uncovered(joints_px: np.ndarray, covered: np.ndarray) -> np.ndarray:
-    """Say which joints (21,) lie inside the picture and under nothing."""
-    size = covered.shape[0]
-    cells = np.round(joints_px).astype(int)
-    inside = ((cells >= 0) & (cells < size)).all(-1)
-    at = cells.clip(0, size - 1)
-    return inside & (covered[at[:, 1], at[:, 0]] < 0.5)
