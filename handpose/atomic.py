@@ -27,7 +27,31 @@ def unfinished(path: Path) -> Path:
     return path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}{_ENDING}")
 
 
+def is_unfinished(path: Path) -> bool:
+    """Say whether a name is one that `unfinished` gives."""
+    return path.name.endswith(_ENDING)
+
+
 def clear_unfinished(folder: Path) -> None:
-    """Remove what processes that were killed left anywhere below a folder. Call it where nobody writes there any more."""
+    """Remove what processes that were killed left anywhere below a folder; what one of this machine still writes stays."""
     for draft in folder.rglob(f"*{_ENDING}"):
-        draft.unlink(missing_ok=True)
+        if not _being_written(draft):
+            draft.unlink(missing_ok=True)
+
+
+def _being_written(draft: Path) -> bool:
+    host, _, pid = draft.name.removesuffix(_ENDING).rpartition("-")
+    if (
+        os.name != "posix"
+        or not host.endswith(f".{socket.gethostname()}")
+        or not pid.isdigit()
+        or int(pid) == os.getpid()
+    ):
+        return False
+    try:
+        os.kill(int(pid), 0)  # asks whether it is there
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from handpose.atomic import atomic_write
+from handpose.atomic import atomic_write, is_unfinished
 from handpose.errors import HandposeError
 
 
@@ -21,7 +21,7 @@ def claim(folder: Path, name: str, settings: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if record.is_file():
             found = json.loads(record.read_text())
-        elif any(folder.iterdir()):
+        elif any(not is_unfinished(path) for path in folder.iterdir()):  # of a process that was killed as it began
             raise HandposeError(f"{folder}: not empty, and no {name} tells how it was begun; choose another --o")
         else:
             atomic_write(record, json.dumps(wanted, indent=1).encode())

@@ -62,7 +62,7 @@ def check_space(path: Path) -> None:
 
 
 def write_json(path: Path, content: dict, indent: int | None = None) -> None:
-    """Write figures for programs as `write_whole` does; what is not a number is null, as JSON has it."""
+    """Write figures for programs as `write_whole` does; what is no finite number is null, as JSON has it."""
     write_whole(path, (json.dumps(_without_nan(content), indent=indent) + "\n").encode())
 
 
@@ -71,7 +71,7 @@ def _without_nan(content: Any) -> Any:
         return {key: _without_nan(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
         return [_without_nan(value) for value in content]
-    return None if isinstance(content, float) and math.isnan(content) else content
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -22,6 +22,12 @@ class Placement:
     matrix: np.ndarray
     roll_rad: float
 
+    @property
+    def squeezed(self) -> bool:
+        """Whether it changes shapes."""
+        least, most = sorted(np.linalg.svd(self.matrix[:, :2], compute_uv=False))
+        return bool(most > 1.001 * least)
+
     def points(self, points_px: np.ndarray) -> np.ndarray:
         """Carry window pixels (..., 2) to crop pixels (..., 2)."""
         return points_px @ self.matrix[:, :2].T + self.matrix[:, 2]

@@ -1,7 +1,8 @@
 """The paper's network begins with ResNet50's weights: its convolutions up to res4d are ResNet50's (Mueller et al. 2018, section 4).
 
 ResNet50 of Keras sees BGR 0..255 less a mean and has biases, this network sees RGB -1..1 and has none: kernels are turned and scaled, and
-what they would add goes into the batch norms' means. Features are then the same wherever no window reaches over the picture's border.
+what they would add goes into the batch norms' means. Features are then the same up to the first pool, away from the picture's border; that
+pool, padded as the paper's network has it, lies a pixel beside Keras'.
 """
 
 from __future__ import annotations

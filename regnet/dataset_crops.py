@@ -21,11 +21,12 @@ from regnet.augment import Placement
 from regnet.labelled import Opened, aim, known_mm
 
 WINDOW = 192  # px, at the same scale as the network's 128 px crop
-KEPT = 8000  # hands of a set that is kept whole, 1.2 GB
+KEPT = 8000  # hands of a set that is kept whole, 1.5 GB
 _CACHED = 2000  # windows of a larger set
 _COVERED = 127  # of a mask's 255: from there on it is the hand
 _PROBED = 64  # samples by which a larger set is judged
 _ON_GREEN = ("synth_hands",)  # readers whose pictures are made to be cut out
+_OWN_MASKS = ("json_labels",)  # readers whose masks, where there are some, hold a hand and nothing else
 _PHOTOGRAPHS = ("photos", "json_labels")  # readers of whose pictures hands are cut out, whatever is behind them
 
 
@@ -48,18 +49,24 @@ class Window:
     silhouette: np.ndarray | None = None
     cluttered: bool = False
 
-    @cached_property
+    @property
     def cut_out(self) -> np.ndarray:
-        """The image (192, 192, 4) with the alpha of the hand where it can be told; searched for when first asked for, as that takes 40 ms."""
+        """The image (192, 192, 4) with the alpha of the hand where it can be told."""
+        return self.image if self._alpha is None else np.dstack([self.image[..., :3], self._alpha])
+
+    @cached_property
+    def _alpha(self) -> np.ndarray | None:
+        """Searched for when first asked for, as that takes 40 ms."""
         alpha = alpha_by_joints(self.image[..., :3], self.joints_px) if self.cluttered else None
-        return self.image if alpha is None else np.dstack([self.image[..., :3], np.minimum(alpha, self.image[..., 3])])
+        return None if alpha is None else np.minimum(alpha, self.image[..., 3])
 
 
 def cut_window(sample: Sample, reader: str = "", set_name: str = "") -> Window:
     """Cut the window of a sample with a labelled joint or a silhouette. Raises HandposeError where its picture cannot be read."""
     image, on_green = sample.image, reader in _ON_GREEN
-    alpha = sample.mask if on_green else hand_alpha(image, set_name)
-    silhouette = None if sample.valid.any() else sample.mask
+    silhouette = None if sample.valid.any() else _mask_of(sample, image)
+    alpha = _mask_of(sample, image) if on_green or reader in _OWN_MASKS else None
+    alpha = hand_alpha(image, set_name) if alpha is None else alpha
     joints_px, crop = _aim(sample, reader, silhouette, (image.shape[1], image.shape[0]))
     kept = np.full(image.shape[:2], 255, np.uint8) if alpha is None else alpha
     shown, kept = crop.warp(image), crop.warp(np.repeat(kept[..., None], 3, -1))[..., 0]
@@ -76,6 +83,15 @@ def cut_window(sample: Sample, reader: str = "", set_name: str = "") -> Window:
     cut, has_side = np.ascontiguousarray(cut), sample.side is not None
     cluttered = reader in _PHOTOGRAPHS and alpha is None and bool(sample.valid.all())
     return Window(cut, joints_px, sample.valid, has_side, joints_rel, on_green, silhouette, cluttered)
+
+
+def _mask_of(sample: Sample, image: np.ndarray) -> np.ndarray | None:
+    """Give the mask (H, W) of a sample. Raises HandposeError where its picture (H, W, 3) has another size."""
+    mask = sample.mask
+    if mask is not None and mask.shape != image.shape[:2]:
+        sizes = f"{mask.shape[1]}x{mask.shape[0]} pixels, but its picture has {image.shape[1]}x{image.shape[0]}"
+        raise HandposeError(f"{sample.name}: its mask has {sizes}")
+    return mask
 
 
 def _aim(

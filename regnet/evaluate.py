@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=2026, help="which hands are drawn (default: 2026)")
     parser.add_argument(
         "--split", choices=SPLITS,
-        help="side of a dataset's split (val, test: of InterHand2.6M; default: the one on which papers test, where it is there)",
+        help="side of a dataset's split (val, test: of InterHand2.6M; default: the one on which papers test, or people held out, where there are such)",
     )  # fmt: skip
     add_read_argument(parser)
     parser.add_argument(

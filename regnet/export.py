@@ -61,13 +61,14 @@ def run(args: argparse.Namespace) -> None:
         raise HandposeError(f"--quantize int8 needs --format {able}, and --photos DIR: the photographs of training")
     if "bf16" in args.quantize and "openvino" not in formats:
         raise HandposeError("--quantize bf16 is for --format openvino")
-    hands = _hands(folders, config["input_size"], _CHECKED)
+    read = tuple(config.get("read", ()))
+    hands = _hands(folders, config["input_size"], _CHECKED, read)
     if args.photos and not hands:
         raise _no_hands(folders)
     images = np.stack(hands) if hands else test_pattern(config["input_size"])
     calibration = None
     if "int8" in args.quantize:
-        seen = _hands(folders, config["input_size"], CALIBRATION_HANDS, "train")
+        seen = _hands(folders, config["input_size"], CALIBRATION_HANDS, read, "train")
         if not seen:
             raise _no_hands(folders)
         calibration = np.stack(seen)
@@ -120,10 +121,14 @@ def _trained_on(config: dict) -> list[Path]:
     return [folder for folder, reader in readers.items() if reader and name_of(reader) != "shards"]
 
 
-def _hands(folders: Sequence[Path], size: int, count: int, split: Split | None = None) -> list[np.ndarray]:
+def _hands(
+    folders: Sequence[Path], size: int, count: int, read: Sequence[str], split: Split | None = None
+) -> list[np.ndarray]:
     """Cut up to `count` labelled hands (S, S, 3) of some folders, right ones mirrored: the network knows left hands."""
     share = -(-count // max(len(folders), 1))
-    windows = [window for folder in folders for window in labelled_windows(folder, size, share, split=split)[0]]
+    windows = [
+        window for folder in folders for window in labelled_windows(folder, size, share, split=split, read=read)[0]
+    ]
     return [window.image[:, ::-1] if window.side == "right" else window.image for window in windows[:count]]
 
 

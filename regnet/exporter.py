@@ -16,7 +16,7 @@ from handpose.errors import HandposeError
 from handpose.outputs import same_file
 from handpose.runtime import INT8
 from handpose.skeleton import N_JOINTS
-from handpose.training.exported import round_weights, save_half, test_pattern, write_card
+from handpose.training.exported import listed, round_weights, save_half, sha256_of, test_pattern, write_card
 from regnet.export_formats import FORMATS, Arrays, Run
 
 TOLERANCE = 1e-3
@@ -72,7 +72,8 @@ def export(
     Keras, which comes first in the answer, and each file must agree on `images` (N, S, S, 3) uint8, by default noise and gradients, to
     `TOLERANCE`. With `calibration`, pictures of left hands like `images`, a format that can is written once more to compute in int8 and
     differs as it may. Raises HandposeError where a file cannot be written or does not agree, or where the weights would take the place of
-    those that are read; then all files are as they were.
+    those that are read. Files that the old card of that name tells of stay with the new one where the weights are the same, and are removed
+    where they are others': a network left behind would run in the place of the new one.
     """
     import keras
 
@@ -106,9 +107,15 @@ def export(
             exported.append(Exported(label, stem.parent / draft.name, loaded, difference))
         save_half(model, Path(drafts) / weights.name)
         files = sorted(file for file in Path(drafts).rglob("*") if file.is_file())
-        write_card(Path(drafts) / f"{stem.name}.json", card, files)
-        for draft in sorted(Path(drafts).iterdir()):
+        card_file, before = f"{stem.name}.json", listed(stem.parent / f"{stem.name}.json")
+        own = {file.relative_to(drafts).as_posix() for file in files}
+        others = {name: sha256 for name, sha256 in before.items() if name not in own and name.startswith(stem.name)}
+        same = before.get(weights.name) == sha256_of(Path(drafts) / weights.name)
+        write_card(Path(drafts) / card_file, card, files, kept=others if same else {})
+        for draft in sorted(Path(drafts).iterdir(), key=lambda draft: draft.name == card_file):  # which vouches for all
             _put(draft, stem.parent / draft.name)
+        for name in () if same else sorted(others):
+            _remove(stem.parent / name)
     return exported
 
 
@@ -137,10 +144,21 @@ def _card(config: dict[str, Any]) -> dict[str, Any]:
 def _put(draft: Path, path: Path) -> None:
     """Move a draft to its place; a folder there gives way only where it is a SavedModel too."""
     try:
-        if path.exists():
-            print(f"replaced {path}")
+        there = path.exists()
         if (path / "saved_model.pb").is_file():
             shutil.rmtree(path)
         os.replace(draft, path)
     except OSError as error:
         raise HandposeError(f"{path}: cannot be written ({error.strerror})") from error
+    if there:
+        print(f"replaced {path}")
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise HandposeError(f"{path}: of the network before, and cannot be removed ({error.strerror})") from error
+    print(f"removed {path}, of the network before")

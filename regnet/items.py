@@ -19,16 +19,18 @@ RIGHT_WEIGHT = 0.06  # of those joints: all others pay for them, and a hand of a
 def training_item(
     image: np.ndarray, cells: np.ndarray, *, left: bool, valid: np.ndarray | None = None,
     joints_rel: np.ndarray | None = None, has_side: bool = True, silhouette: np.ndarray | None = None,
+    squeezed: bool = False,
 ) -> Item:  # fmt: skip
     """Make the item of an image (S, S, 3) of a left hand with joints (21, 2) [cells].
 
     The 2D of a joint that is not `valid` is unknown, and the 3D of one that is NaN in joints_rel (21, 3), or of all without it: a hidden
     joint may lack one and have the other. With `left` False all of it is mirrored into a right hand, whose joints weigh less. A hand is
-    present while most of its joints are inside. `silhouette` (S, S) uint8 tells where joints without a label may be.
+    present while most of its joints are inside. `silhouette` (S, S) uint8 tells where joints without a label may be. Of a `squeezed` picture
+    2D is no truth for the shape in 3D.
     """
     inside = ((cells > -0.5) & (cells < HEATMAP_SIZE - 0.5)).all(-1)
     labelled = np.ones(N_JOINTS, bool) if valid is None else valid
-    flat = joints_rel is None and bool(labelled.any())
+    flat = joints_rel is None and bool(labelled.any()) and not squeezed
     mask: np.ndarray = np.zeros((HEATMAP_SIZE, HEATMAP_SIZE), np.float32)
     if silhouette is not None:
         mask = cv2.resize(silhouette, mask.shape, interpolation=cv2.INTER_AREA).astype(np.float32) / 255

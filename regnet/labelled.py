@@ -16,7 +16,6 @@ from handpose.crop import MARGIN, Crop
 from handpose.data import Dataset
 from handpose.data.files import named
 from handpose.data.options import name_of, read_arguments, splits_of
-from handpose.data.photos import Split
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
 from handpose.skeleton import BASES, WRIST, Side, Skeleton
@@ -98,7 +97,7 @@ def open_split(folder: Path, split: str | None = None, read: Sequence[str] = ())
 
 
 def labelled_windows(
-    folder: Path, size: int, n: int | None = None, seed: int = 0, split: Split | None = None, read: Sequence[str] = ()
+    folder: Path, size: int, n: int | None = None, seed: int = 0, split: str | None = None, read: Sequence[str] = ()
 ) -> tuple[Iterator[LabelledWindow], int]:
     """Cut the labelled hands of a dataset's folder, all of them or `n` drawn by `seed`, in the dataset's order; give their number too.
 

@@ -30,6 +30,7 @@ WEIGHT_LEFT = 30.0  # the side is the hardest score to learn: it turns on palm o
 PEAK_WEIGHT = 9.0  # a pixel at a peak counts 1 + 9 times: the rest of a map is empty
 MASK_RIM = 2  # cells: the map of a joint at the border of the hand reaches so far out
 _SMOOTH = 0.01
+_NEVER = -9.0  # below all that a map holds
 _WEAK_MASS = 0.01  # of a map whose peak is 0.3
 CONFIDENT_CELLS = 1.5  # at an error of so many cells (6 px of a 128 px crop) the confidence wanted is exp(-1/2)
 
@@ -88,7 +89,7 @@ def _mask_loss(heatmaps, targets):
     """
     hand = ops.max_pool(targets["mask"][..., None], 2 * MASK_RIM + 1, 1, padding="same")
     off = ops.sum((1 - hand) * ops.square(heatmaps), axis=(1, 2))
-    peak = ops.max(heatmaps * ops.cast(hand > 0.5, heatmaps.dtype), axis=(1, 2))
+    peak = ops.max(ops.where(hand > 0.5, heatmaps, _NEVER), axis=(1, 2))
     error = off + (1 + PEAK_WEIGHT) * ops.square(ops.maximum(1 - peak, 0.0))
     return 0.5 * ops.mean(ops.sum(error * _true(targets["labelled"] == 0), axis=1) * targets["masked"])
 

@@ -71,7 +71,7 @@ class PhotoCrops:
         return training_item(
             random_look(image, rng), cells_from_px(placement.points(window.joints_px), self.size),
             left=rng.random() > RIGHT_SHARE, valid=window.valid, has_side=window.has_side,
-            joints_rel=placed_joints(window, placement), silhouette=silhouette,
+            joints_rel=placed_joints(window, placement), silhouette=silhouette, squeezed=placement.squeezed,
         )  # fmt: skip
 
     def _drawn(self, rng: np.random.Generator) -> Window:

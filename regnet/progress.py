@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from handpose import metrics
+from handpose.data.options import name_of
 from handpose.errors import HandposeError
 from handpose.heatmap import decode_heatmaps, px_from_cells
 from handpose.skeleton import N_JOINTS
@@ -20,6 +21,8 @@ _BATCH = 32
 _SHOWN = 32
 _OF_A_SET = 1000  # held-out hands at most, drawn from all
 _RENDERED, _SEED = 96, 999_983
+# Sides by which a run may be judged. What others hold out are the test sets of papers: measured, and nothing is chosen by them.
+_JUDGING = {"photos": "held_out", "json_labels": "held_out", "interhand": "val"}
 
 _Crop = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # image, joints_px, labelled, joints_mm
 
@@ -28,14 +31,20 @@ class HeldOut:
     """What no training sees, kept in memory: ideal crops of the held-out hands of datasets, and rendered hands of a seed of their own.
 
     images (N, S, S, 3) of left hands, joints_px (N, 21, 2), labelled (N, 21) bool, joints_mm (N, 21, 3) in the crop's axes, NaN where
-    unknown; the first `n_photos` are of datasets, the others rendered, with joints_rel (R, 21, 3). A dataset without a split has nothing
-    held out.
+    unknown; the first `n_photos` are of datasets, `n_tests` of them, the last ones, of papers' test sets; the others are rendered, with
+    joints_rel (R, 21, 3). A dataset without a split has nothing held out.
     """
 
     def __init__(self, sources: Sequence[str], size: int, read: Sequence[str] = ()):
         self.size = size
-        crops = [crop for source in sources if source != RENDER for crop in _held_out(Path(source), size, read)]
-        self.n_photos = len(crops)
+        folders = [Path(source) for source in sources if source != RENDER]
+        folders.sort(key=lambda folder: name_of(reader_of(folder)) not in _JUDGING)
+        parts = [_held_out(folder, size, read) for folder in folders]
+        crops = [crop for part in parts for crop in part]
+        tests = (
+            part for folder, part in zip(folders, parts, strict=True) if name_of(reader_of(folder)) not in _JUDGING
+        )
+        self.n_photos, self.n_tests = len(crops), sum(map(len, tests))
         self.joints_rel = np.zeros((0, N_JOINTS, 3))
         if RENDER in sources:
             from handpose.synthesis.sampler import RenderSampler
@@ -49,8 +58,16 @@ class HeldOut:
             np.array([crop[part] for crop in crops]) for part in range(4)
         )
 
+    @property
+    def judges(self) -> bool:
+        """Whether there is anything by which one evaluation is better than another."""
+        return len(self.images) > self.n_tests
+
     def evaluate(self, model, folder: RunDir, step: int, log: Callable[[str], None]) -> float:
-        """Log the errors and draw predictions; return how good the network is: the mean PCK at 0.05 of photographs and renders."""
+        """Log the errors and draw predictions; return how good the network is: the mean PCK at 0.05 of photographs and renders.
+
+        Test sets do not count; with nothing else held out all evaluations are equally good, and the last is kept.
+        """
         if not len(self.images):
             return 0.0
         answers = [model(self.images[i : i + _BATCH], training=False) for i in range(0, len(self.images), _BATCH)]
@@ -60,13 +77,17 @@ class HeldOut:
         box = np.ptp(self.joints_px, axis=1).max(-1)  # joints without a label are amid the others
         error = np.linalg.norm(joints - self.joints_px, axis=-1) / box[:, None]
         error[~self.labelled] = np.nan
-        parts = {"held-out people": slice(None, self.n_photos), "rendered": slice(self.n_photos, None)}
+        judging = self.n_photos - self.n_tests
+        parts = {
+            "held-out people": slice(None, judging), "rendered": slice(self.n_photos, None),
+            "test sets, by which nothing is chosen": slice(judging, self.n_photos),
+        }  # fmt: skip
         scores = []
         for name, part in parts.items():
             if not len(error[part]):
                 continue
             pck = {f"pck@{limit:.2f}": metrics.pck(error[part], limit) for limit in (0.05, 0.10, 0.20)}
-            scores.append(pck["pck@0.05"])
+            scores += [pck["pck@0.05"]] if part != slice(judging, self.n_photos) else []
             whole = np.isfinite(self.joints_mm[part]).all((1, 2))
             if whole.any():
                 similar = "aligned by a similarity"
@@ -74,7 +95,7 @@ class HeldOut:
             figures = ", ".join(f"{key} {value:.3f}" for key, value in pck.items())
             log(f"step {step}, {name}: {figures} (n={len(error[part])})")
         self._draw(joints, folder.path / f"held_out_{step:06d}.jpg")
-        return float(np.mean(scores))
+        return float(np.mean(scores)) if scores else 0.0
 
     def _draw(self, joints: np.ndarray, path: Path) -> None:
         from handpose.draw import contact_sheet, draw_skeleton
@@ -86,9 +107,9 @@ class HeldOut:
 
 def _held_out(folder: Path, size: int, read: Sequence[str]) -> list[_Crop]:
     """Cut the held-out hands of a dataset; none, and a line that says why, where it has no such side."""
-    reader_of(folder)
+    side = _JUDGING.get(name_of(reader_of(folder)), "held_out")
     try:
-        windows, _ = labelled_windows(folder, size, _OF_A_SET, _SEED, "held_out", read)
+        windows, _ = labelled_windows(folder, size, _OF_A_SET, _SEED, side, read)
     except HandposeError as error:
         print(f"no held-out hands: {error}")
         return []

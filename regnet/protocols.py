@@ -50,7 +50,7 @@ class Protocol:
     """The 3D figures of a kind of dataset, and what they are called.
 
     `in_pixels` adds the AUC of 2D errors up to so many px of the picture; `two_hands` what `regnet.two_hands` gives. `split` is the side
-    of the dataset on which papers test, and `read` the options by which they read it, where the user gives no others. `palm` is where
+    of the dataset on which papers test, or which people may keep for that, and `read` the options by which they read it, where the user gives no others. `palm` is where
     the true palm lies. `notes` say what published figures count that these do not.
     """
 
@@ -109,7 +109,7 @@ _FROM_21_MM = (
     "Zimmermann and Brox 2017 count their own AUC from 21.05 mm: about .003 higher on STB and .01 on RHD than from 20"
 )
 _NETWORKS_PALM = "the network's palm lies halfway from its W to its M0"
-GENERAL = Protocol("all joints, relative", (_SIMILAR, *_PALM))
+GENERAL = Protocol("all joints, relative", (_SIMILAR, *_PALM), split="held_out")
 PROTOCOLS = {
     "stb": Protocol(
         _ROOTS,

@@ -112,6 +112,10 @@ def train(config: TrainConfig, folder: RunDir, resume: bool = False, log: Callab
     held_out = HeldOut(
         [RENDER if source in MADE else source for source in config.sources], config.input_size, config.read
     )
+    if config.patience and not held_out.judges:
+        raise HandposeError(
+            "--patience: nothing is held out to judge by; give a source with people held out, or render"
+        )
     mixed = StreamConfig(
         config.sources, config.mix, config.batch_size, config.input_size, config.seed, config.without_hand,
         config.generator, tuple(config.effects), tuple(config.read),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from handpose.atomic import unfinished
 from handpose.claim import claim
 from handpose.errors import HandposeError
 
@@ -13,6 +14,10 @@ def test_the_same_settings_go_on_and_others_are_named(tmp_path):
     for _ in range(2):
         claim(folder, "work.json", SETTINGS)
     (folder / "picture.png").touch()
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    unfinished(killed / "work.json").touch()  # is no content
+    claim(killed, "work.json", SETTINGS)
     claim(folder, "work.json", SETTINGS)
     with pytest.raises(HandposeError, match=r"out: begun with other settings \(seed, effects\); choose another --o"):
         claim(folder, "work.json", SETTINGS | {"seed": 2, "effects": ("noise",)})

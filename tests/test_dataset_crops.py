@@ -302,6 +302,7 @@ def test_training_and_progress_keep_to_the_split(tmp_path, capsys):
     assert set(names["train"]) == {"training"} and set(names["held_out"]) == {"evaluation"}
     held_out = HeldOut(config.sources, 128)
     assert held_out.n_photos == len(held_out.images) == 2 and np.isfinite(held_out.joints_mm).all()
+    assert held_out.n_tests == 2, "papers' test sets choose no weights"
     assert "nothing in it is held out" in capsys.readouterr().out
     with pytest.raises(HandposeError, match="synth_hands has no split"):
         open_split(synthetic, "held_out")

@@ -202,6 +202,14 @@ def test_the_data_folder_alone_is_known(tmp_path):
     assert dexter.recognises(tmp_path / "data") and len(dexter.read(tmp_path / "data")) == 6
 
 
+def test_a_sequence_without_labels_is_named(tmp_path):
+    write_ego(tmp_path, "Desk")
+    write_ego(tmp_path, "Rotunda").unlink()
+    (tmp_path / "data" / "Rotunda" / "annotation.txt").unlink()
+    with pytest.raises(HandposeError, match=r"Rotunda.annotation.*txt: missing, though its sequence has pictures"):
+        dexter.read(tmp_path)
+
+
 @pytest.mark.parametrize("kind", WRITERS)
 @pytest.mark.parametrize(
     ("text", "words"),

@@ -36,9 +36,9 @@ CONTRACT = {
 }
 
 
-def trained(folder, network="light", input_size=128, **options):
+def trained(folder, network="light", input_size=128, seed=1, **options):
     """A run folder whose network has lived: random statistics in the norms, and heads of a usual size."""
-    keras.utils.set_random_seed(1)
+    keras.utils.set_random_seed(seed)
     model = build(network, input_size, **options)
     rng = np.random.default_rng(1)
     for layer in model.layers:
@@ -106,6 +106,20 @@ def test_an_int8_file_s_weights_leave_processors_without_dot_products_room_for_t
     ]
     assert len(kernels) > 40, "convolutions"
     assert max(2 * 255 * int(np.abs(kernel.astype(int)).max()) for kernel in kernels) < 2**15
+
+
+def test_what_another_network_left_does_not_run_in_its_place(run, tmp_path):
+    """Formats of the same weights come to lie side by side; those of others are removed."""
+    stem = tmp_path / "net"
+    exporting.export(run, stem)
+    exporting.export(run, stem, ["openvino"])
+    listed = json.loads((tmp_path / "net.json").read_text())["sha256"]
+    assert set(listed) == {"net.onnx", "net.weights.h5", "net.xml", "net.bin"}
+    other = trained(tmp_path / "other", seed=5)
+    exporting.export(other, stem)
+    names = {path.name for path in tmp_path.iterdir()} - {"other"}
+    assert names == {"net.onnx", "net.weights.h5", "net.json"}
+    assert set(json.loads((tmp_path / "net.json").read_text())["sha256"]) == {"net.onnx", "net.weights.h5"}
 
 
 def test_no_weight_is_rounded_twice(run, exported):

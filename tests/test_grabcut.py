@@ -58,6 +58,13 @@ def test_a_hand_like_its_ground_is_not_cut_out():
     assert alpha_by_joints(grey, np.random.default_rng(0).uniform(40, 80, (21, 2))) is None
 
 
+def test_a_hand_off_its_picture_is_not_cut_out():
+    image = np.full((120, 120, 3), (200, 150, 120), np.uint8)
+    joints_px = np.random.default_rng(0).uniform(40, 80, (21, 2))
+    assert alpha_by_joints(image, joints_px + 500) is None
+    alpha_by_joints(image, joints_px * 30 - 1500)  # nor does one that is larger than its picture raise
+
+
 @pytest.fixture(scope="module")
 def windows(shared_data):
     return windows_of(open_split(shared_data / "real" / "hands_dguzk", "train", ()))[:60:3]

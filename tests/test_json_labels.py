@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from argparse import Namespace
 
 import cv2
 import numpy as np
@@ -13,7 +14,8 @@ from handpose.data.broken import BrokenFiles
 from handpose.errors import HandposeError
 from handpose.kinematics import forward_kinematics
 from handpose.skeleton import Skeleton
-from regnet.dataset_crops import windows_of
+from regnet import evaluate
+from regnet.dataset_crops import window_of, windows_of
 from regnet.labelled import labelled_windows, open_split
 
 CAMERA = Camera(300.0, 310.0, 101.0, 75.0, (200, 150), (0.05, 0.0, 0.0, 0.0))
@@ -107,6 +109,19 @@ def test_pictures_can_be_held_out(tmp_path):
         json_labels.read(folder, "held_out")
 
 
+def test_what_is_held_out_is_what_is_tested(tmp_path):
+    """Where nothing else is asked for and something is held out."""
+    folder = write(tmp_path / "mine")
+    sides = {}
+    for asked in (None, "train", "all"):
+        opened, side, _ = evaluate._opened(Namespace(i=folder, split=asked, read=[]))
+        sides[asked] = side, len(opened.samples)
+    assert sides == {None: ("held_out", 1), "train": ("train", 3), "all": (None, 4)}
+    (folder / "labels.jsonl").write_text(json.dumps(rows()[1]))
+    opened, side, _ = evaluate._opened(Namespace(i=folder, split=None, read=[]))
+    assert (side, len(opened.samples)) == (None, 2)
+
+
 def test_it_is_measured_and_trained_on(tmp_path):
     folder = write(tmp_path / "mine")
     windows, count = labelled_windows(folder, 128)
@@ -117,6 +132,17 @@ def test_it_is_measured_and_trained_on(tmp_path):
         np.testing.assert_allclose(seen, window.crop.to_crop(window.joints_px), atol=1e-5)
     shown = windows_of(open_split(folder, "train"))
     assert len(shown) == 3 and shown[0].joints_rel is not None and not shown[2].has_side
+
+
+def test_a_hand_is_cut_out_by_its_own_mask(tmp_path):
+    lines = rows()
+    lines[1]["hands"] = lines[1]["hands"][:1]
+    opened = open_split(write(tmp_path / "mine", lines), "train")
+    window = windows_of(opened)[0]
+    assert not window.cluttered and 0.2 < (window.cut_out[..., 3] > 127).mean() < 0.8
+    cv2.imwrite(str(tmp_path / "mine" / "two_mask.png"), np.full((75, 100), 255, np.uint8))
+    with pytest.raises(HandposeError, match="two.png left: its mask has 100x75 pixels, but its picture has 200x150"):
+        window_of(opened, 0)
 
 
 def changed(row, hand=None, **fields):

@@ -179,6 +179,15 @@ def test_a_silhouette_alone_wants_joints_on_the_hand():
     assert off_it > empty > 0.5 * 21 * 9, "neither a joint beside the hand nor none at all is an answer"
 
 
+def test_a_silhouette_pulls_up_maps_that_are_below_nothing_all_over_the_hand():
+    outputs, targets = masked(np.random.default_rng(8))
+    low = np.full_like(outputs["heatmaps"], -0.01)
+    higher = low.copy()
+    higher[:, 5, 5] += 0.005  # on the hand, and still below nothing
+    before, after = (compute(outputs | {"heatmaps": maps}, targets)["mask"] for maps in (low, higher))
+    assert after < before - 0.5
+
+
 def test_a_silhouette_says_nothing_of_labelled_joints_or_of_other_samples():
     outputs, targets = masked(np.random.default_rng(9))
     outputs["heatmaps"] = outputs["heatmaps"][:, :, ::-1]

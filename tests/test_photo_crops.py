@@ -8,6 +8,7 @@ import pytest
 
 from handpose.heatmap import px_from_cells
 from handpose.synthesis.backgrounds import Backgrounds
+from regnet import photo_crops
 from regnet.augment import cut_out, random_look, random_placement, random_spread
 from regnet.photo_crops import WINDOW, PhotoCrops
 
@@ -88,6 +89,16 @@ def test_hands_fill_large_crops_as_they_fill_small_ones(size):
         for seed in range(200)
     ]
     assert np.exp(np.log(zooms).mean() / 2) == pytest.approx(size / 128, rel=0.03)
+
+
+def test_a_squeezed_picture_teaches_no_shape(tmp_path, monkeypatch):
+    crops, drawn = PhotoCrops([dotted_set(tmp_path / "s", "left")], None, Backgrounds()), []
+    monkeypatch.setattr(photo_crops, "_EMPTY_SHARE", 0.0)
+    place = photo_crops.random_placement
+    monkeypatch.setattr(photo_crops, "random_placement", lambda *a, **k: drawn.append(place(*a, **k)) or drawn[-1])
+    flat = [crops.item(np.random.default_rng(seed))["flat"] > 0 for seed in range(30)]
+    assert flat == [not placement.squeezed for placement in drawn]
+    assert 5 < sum(flat) < 25
 
 
 def test_most_crops_are_aimed_well_and_a_few_badly():

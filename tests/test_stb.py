@@ -114,6 +114,16 @@ def test_the_split_is_that_of_the_literature(tmp_path):
         whole[len(whole)]
 
 
+def test_a_sequence_without_labels_is_named(tmp_path):
+    for sequence in ("B1Counting", "B1Random"):
+        write(tmp_path, sequence)
+    for labels in (tmp_path / "labels").glob("B1Random_*"):
+        labels.unlink()
+    with pytest.raises(HandposeError, match="B1Random_BB.mat: missing, though its sequence has pictures"):
+        stb.read(tmp_path, "held_out")
+    assert not stb.recognises(tmp_path / "images"), "without labels of any sequence it is no dataset"
+
+
 def test_a_download_of_one_camera_is_enough(tmp_path):
     write(tmp_path, views=("SK_color",))
     (tmp_path / "labels" / "B1Counting_BB.mat").unlink()

@@ -1,8 +1,13 @@
 """Rendered training items follow from (seed, index) alone; the stream's worker hands them over in order, fails loudly and ends."""
 
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 import time
-from collections import Counter
+from collections import Counter, deque
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,6 +147,54 @@ def test_a_hand_is_shown_as_often_however_few_of_a_batch_are_rendered(tmp_path):
     hands_that_came = max(newest[-400:]) - max(newest[:400])
     rendered_places = 0.25 * (len(places) - 400)
     assert rendered_places / hands_that_came == pytest.approx(REUSE, rel=0.1)
+
+
+class Large:
+    """Batches that no pipe holds whole."""
+
+    def __init__(self, config):
+        pass
+
+    def batch(self, step):
+        return {"step": np.full(4_000_000, step)}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL here")
+def test_a_worker_that_is_killed_is_missed_also_halfway_through_a_batch():
+    batches = stream(Large, None)
+    next(batches)
+    (worker,) = multiprocessing.active_children()
+    time.sleep(0.5)  # the pipe is full by now
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(HandposeError, match="a data worker died"):
+        deque(batches, maxlen=0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are told by /proc")
+def test_a_worker_whose_training_is_killed_at_once_goes_too(tmp_path):
+    """While it still imports, it does not know its parent yet."""
+    code = "from test_stream import Steps, stream; stream(Steps, None).__next__()"
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
+    with subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": paths}) as training:
+        deadline = time.monotonic() + 60
+        while not (workers := children_of(training.pid)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        training.kill()
+    assert workers
+    deadline = time.monotonic() + 60
+    while any(map(alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(alive, workers))
+
+
+def children_of(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in listed.read_text().split()] if listed.exists() else []
+
+
+def alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_failing_worker_is_heard():

@@ -3,6 +3,7 @@
 import argparse
 import json
 import signal
+import time
 from dataclasses import replace
 
 import keras
@@ -257,6 +258,27 @@ def test_a_resumed_run_takes_another_end_and_tells_what_it_does_not_take(tmp_pat
     assert told.count("\n") == 1 and "without --freeze --lr --save-every: only its --steps or --minutes" in told
     assert json.loads((tmp_path / "run" / "config.json").read_text())[option[2:]] == end[option[2:]]
     assert opened("--resume")[0] == longer, "the end is kept"
+    for option, value in (("--steps", "-5"), ("--minutes", "-3"), ("--minutes", "nan"), ("--minutes", "inf")):
+        with pytest.raises(HandposeError, match=f"{option} must be"):
+            opened("--resume", option, value)
+    assert opened("--resume")[0] == longer
+
+
+def test_reading_data_is_no_training(tmp_path):
+    """Of a run of minutes the clock begins with the first batch."""
+
+    def slow(first):
+        time.sleep(0.5)
+        yield from batches(first)
+
+    rates = []
+    config = replace(RunConfig(**CONFIG, steps=0), minutes=1 / 60)
+    learner = Supervised(network(), lambda found, targets: {"loss": keras.ops.mean(found**2)}, config)
+    step = learner.step
+    learner.step = lambda number, batch, progress: rates.append(progress) or step(number, batch, progress)
+    task = Task(learner, slow, lambda model, step: 0.0)
+    assert run_loop(task, config, RunDir.plan(tmp_path / "run", {}), False, "train", lambda line: None)
+    assert rates[0] < 0.2
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,8 @@ def train(config: DetectorConfig, folder: RunDir, resume: bool = False, log: Cal
         load_weights(model, Path(config.init))
     scenes = SceneConfig(config.sources, config.mix, config.batch_size, config.input_size, config.seed)
     held_out = HeldOutScenes(scenes)
+    if config.patience and not held_out.images:
+        raise HandposeError("--patience: nothing is held out to judge by; give photographs with people held out")
     task = Task(
         Supervised(model, detector_losses, config),
         partial(stream, SceneMaker, scenes, workers=config.workers),

@@ -112,12 +112,16 @@ def read(path: Path, corrected: bool | None = None) -> Fingertips:
 
 
 def _sequences(path: Path, kind: _Set) -> list[tuple[Path, Path]]:
-    """Give the folder of each sequence with its raw label file."""
-    found = []
+    """Give the folder of each sequence with its raw label file. Raises HandposeError naming one that is missing beside others."""
+    found: list[tuple[Path, Path]] = []
     for root in (path / "data", path):
         folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir()) if root.is_dir() else []
         labels = [(root / name, root / name / kind.labels.format(sequence=name)) for name in folders]
-        found += [(folder, file) for folder, file in labels if file.is_file()]
+        labelled = [(folder, file) for folder, file in labels if file.is_file()]
+        bare = [file for folder, file in labels if not file.is_file() and (folder / "color").is_dir()]
+        if labelled and bare:
+            raise HandposeError(f"{bare[0]}: missing, though its sequence has pictures")
+        found += labelled
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ def named(folder: Path) -> Path:
     return folder if folder.name.strip(".") else folder.resolve()
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file. Raises HandposeError naming it where it is missing or broken."""
+def read_json(path: Path, packed: Callable[[dict], Any] | None = None) -> Any:
+    """Read a JSON file, each of its objects as `packed` gives it: large files fit into memory so. Raises HandposeError naming it where it is missing or broken."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), object_hook=packed)
     except OSError as error:
         raise HandposeError(f"{path}: {error.strerror or error}") from error
     except ValueError as error:

@@ -41,6 +41,9 @@ def grabcut(image: np.ndarray, joints_px: np.ndarray, forearm: bool = False) -> 
     state[_grown(bones, 0.14 * size) > 0] = cv2.GC_PR_BGD
     state[_grown(body, _FLESH * size) > 0] = cv2.GC_PR_FGD
     state[bones > 0] = cv2.GC_FGD
+    certain = (state == cv2.GC_FGD) | (state == cv2.GC_PR_FGD)
+    if not certain.any() or certain.all():  # joints off the picture, or a hand that fills it: nothing to part
+        return np.where(certain, 255, 0).astype(np.uint8)
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)
     cv2.grabCut(image, state, (0, 0, 1, 1), *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)
@@ -57,7 +60,12 @@ def holds_joints(mask: np.ndarray, joints_px: np.ndarray, reach_px: float) -> bo
 
 
 def holds_ground(image: np.ndarray, mask: np.ndarray) -> bool:
-    """Say whether part of a mask (H, W) is too grey to be the skin of its picture (H, W, 3), as walls and floors between fingers are."""
+    """Say whether part of a mask (H, W) is too grey to be the skin of its picture (H, W, 3), as walls and floors between fingers are.
+
+    Of an empty mask nothing is skin.
+    """
+    if not mask.any():
+        return True
     lab = cv2.cvtColor(cv2.GaussianBlur(image, (0, 0), image.shape[1] / 128), cv2.COLOR_RGB2LAB)[mask > 0]
     chroma = lab[:, 1:].astype(float) - 128
     skin = np.median(chroma, 0)

@@ -146,7 +146,7 @@ def _read_split(data_file: Path, images: Path) -> list[_Hand]:
     views = _read_views(camera_file)
     rows, world_mm, world_valid = _read_poses(joints_file)
     part = _Part(images, joints_file, world_mm)
-    data = read_json(data_file)
+    data = read_json(data_file, _packed)
     hands = []
     try:
         pictures = {picture["id"]: picture for picture in data["images"]}
@@ -158,8 +158,7 @@ def _read_split(data_file: Path, images: Path) -> list[_Hand]:
             if (capture, camera) not in views:
                 raise HandposeError(f"{camera_file}: no camera {camera} of capture {capture}")
             pose, size_px = rows[capture, frame], (int(picture["width"]), int(picture["height"]))
-            valid = np.array(annotation["joint_valid"], float).reshape(2 * N_JOINTS) > 0
-            valid &= world_valid[pose]
+            valid = np.frombuffer(annotation["joint_valid"], bool) & world_valid[pose]
             sides = _SIDES[annotation["hand_type"]]
             shown = sides if annotation.get("hand_type_valid", 1) else None
             for side in sides:
@@ -170,6 +169,18 @@ def _read_split(data_file: Path, images: Path) -> list[_Hand]:
     except (KeyError, TypeError, ValueError) as error:
         raise HandposeError(f"{data_file}: not the annotations of InterHand2.6M ({error!r})") from error
     return hands
+
+
+def _packed(content: dict) -> dict:
+    """Keep what is used of an annotation, its 42 flags as bytes: a million of them as lists would take 8 GB."""
+    if "joint_valid" not in content:
+        return content
+    try:
+        valid = np.array(content["joint_valid"], float).reshape(2 * N_JOINTS) > 0
+    except (TypeError, ValueError):
+        return content  # told where it is used
+    used = {key: content[key] for key in ("image_id", "hand_type", "hand_type_valid") if key in content}
+    return used | {"joint_valid": valid.tobytes()}
 
 
 def _read_views(path: Path) -> dict[tuple[str, str], _View]:

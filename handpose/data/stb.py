@@ -51,7 +51,7 @@ BASELINE_MM = 120.054
 _DEPTH_FROM_COLOUR = exp_so3(np.array([0.00531, -0.01196, 0.00301]))
 _DEPTH_FROM_COLOUR_MM = np.array([-24.0381, -0.4563, -1.2326])
 
-_SEQUENCE = re.compile(r"(B[1-6](?:Counting|Random))_(?:BB|SK)\.mat")
+_SEQUENCE = re.compile(r"(B[1-6](?:Counting|Random))(?:_(?:BB|SK)\.mat)?")
 _HELD_OUT = ("B1Counting", "B1Random")  # the test sequences of Zimmermann and Brox 2017 and all after them
 # The palm stands first in place of the wrist; fingers from the little one to the thumb, each from its base to its tip.
 _CANONICAL = permutation(("W",) + tuple(f"{finger}{i}" for finger in "LRMIT" for i in range(4)))
@@ -127,9 +127,12 @@ def read(path: Path, split: Split | None = None, views: Views = "all", wrist: Wr
 
 
 def _sequences(path: Path) -> list[str]:
+    """Name the sequences that have labels or pictures, where there are labels at all."""
     labels = path / "labels"
-    found = (_SEQUENCE.fullmatch(name) for name in (os.listdir(labels) if labels.is_dir() else ()))
-    return sorted({match[1] for match in found if match})
+    if not any(map(_SEQUENCE.fullmatch, os.listdir(labels) if labels.is_dir() else ())):
+        return []
+    names = {name for folder in (labels, path / "images", path) if folder.is_dir() for name in os.listdir(folder)}
+    return sorted({match[1] for match in map(_SEQUENCE.fullmatch, names) if match})
 
 
 def _pictures_folder(path: Path, sequence: str) -> Path:

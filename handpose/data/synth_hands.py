@@ -6,7 +6,8 @@ add an 8-bit alpha `_mask.png`. Mueller et al. 2017 (SynthHands); intrinsics and
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +51,11 @@ class SynthHands:
         """Read the labels of a frame. Raises HandposeError naming the file where they are broken."""
         frame = self.frames[index]
         joints_mm = read_joints(beside(frame, _JOINTS)) + COLOUR_FROM_DEPTH_MM
-        mask = beside(frame, _MASK)
-        load_mask = partial(_read_mask, mask) if mask.is_file() else partial(_mask_from_chroma, beside(frame, _COLOUR))
+        mask, load_image = beside(frame, _MASK), cache(partial(read_sized, beside(frame, _COLOUR), SIZE_PX))
+        load_mask = partial(_read_mask, mask) if mask.is_file() else partial(_mask_from_chroma, load_image)
         return Sample(
             name=frame.relative_to(self.folder).as_posix(),
-            load_image=partial(read_sized, beside(frame, _COLOUR), SIZE_PX),
+            load_image=load_image,
             joints_px=COLOUR_CAMERA.project(joints_mm),
             joints_mm=joints_mm,
             side="left",
@@ -146,5 +147,5 @@ def _read_mask(path: Path) -> np.ndarray:
     return read_sized(path, SIZE_PX)[..., 0]
 
 
-def _mask_from_chroma(path: Path) -> np.ndarray:
-    return np.where((read_sized(path, SIZE_PX) == CHROMA).all(-1), 0, 255).astype(np.uint8)
+def _mask_from_chroma(load_image: Callable[[], np.ndarray]) -> np.ndarray:
+    return np.where((load_image() == CHROMA).all(-1), 0, 255).astype(np.uint8)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -127,10 +128,23 @@ def _copy_group(target, name: str, item) -> None:
         target.require_group(name).attrs.update(item.attrs)
 
 
-def write_card(path: Path, card: dict[str, Any], files: Iterable[Path]) -> None:
-    """Write the card of exported weights: what they are, and the SHA-256 of each file, named from the card's folder."""
-    sums = {file.relative_to(path.parent).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-    write_json(path, {**card, "sha256": sums}, indent=1)
+def write_card(path: Path, card: dict[str, Any], files: Iterable[Path], kept: Mapping[str, str] | None = None) -> None:
+    """Write the card of exported weights: what they are, and the SHA-256 of each file, named from the card's folder, `kept` ones too."""
+    sums = {file.relative_to(path.parent).as_posix(): sha256_of(file) for file in files}
+    write_json(path, {**card, "sha256": {**(kept or {}), **sums}}, indent=1)
+
+
+def listed(path: Path) -> dict[str, str]:
+    """Give the files that a card tells of with their SHA-256; none where there is no card, or none that can be read."""
+    try:
+        return dict(json.loads(path.read_text())["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def sha256_of(path: Path) -> str:
+    """Compute the SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def tensorflow():

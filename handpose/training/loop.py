@@ -75,9 +75,9 @@ def run_loop(
     if resume:
         state |= checkpoint.restore(folder.path, learner.assign)
         folder.rewind(state["step"])
-    started = time.monotonic() - state["seconds"]
     batches = task.batches(state["step"])
     coming: Iterator[dict] = batches
+    started = 0.0
     batch: dict[str, np.ndarray] = {}
     bar = tqdm(
         total=config.steps or None, initial=state["step"], unit="step", mininterval=5, dynamic_ncols=True,
@@ -104,9 +104,11 @@ def run_loop(
         state["best"], state["stale"] = (score, 0) if best else (state["best"], state["stale"] + 1)
 
     try:
+        # Before the clock runs, and before a folder is made: reading data is no training, and what cannot be read must not leave a
+        # folder in the way of a better call.
+        coming = chain([next(batches)], batches)
+        started = time.monotonic() - state["seconds"]
         if not resume:
-            # Before a folder is made: what cannot be made must not leave one in the way of a better call.
-            coming = chain([next(batches)], batches)
             folder.begin()
         with ctrl_c_waits() as stop_asked:
             while (progress := distribute.agreed(done_share(config, state["step"], time.monotonic() - started))) < 1:

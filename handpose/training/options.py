@@ -149,6 +149,7 @@ def _to_another_end(config: Config, args: argparse.Namespace) -> Config:
         print(
             f"{args.o} goes on as {CONFIG_NAME} says, without {' '.join(ignored)}: only its --steps or --minutes can change"
         )
+    require(args, steps=0, minutes=0)
     if not (args.steps or args.minutes):
         return config
     return replace(config, steps=args.steps, minutes=args.minutes or 0.0)

@@ -58,6 +58,8 @@ class _Worker:
         self._process = context.Process(target=_work, args=(maker, config, lanes, first_step, self._ready), daemon=True)
         with without_ctrl_c():  # it is the training's to handle
             self._process.start()
+        # Its end alone stays open to write to: where it is killed halfway through a batch, that shows here.
+        self._ready._writer.close()  # type: ignore[attr-defined]
 
     def batch(self) -> dict[str, np.ndarray]:
         """Wait for the next batch."""
@@ -65,9 +67,11 @@ class _Worker:
             try:
                 batch = self._ready.get(timeout=5)
             except queue.Empty:
-                if not self._process.is_alive():
-                    raise HandposeError("a data worker died; try a smaller --batch or look at the memory") from None
-                continue
+                if self._process.is_alive():
+                    continue
+                raise _died() from None
+            except (EOFError, OSError):
+                raise _died() from None
             if isinstance(batch, str):
                 raise HandposeError(batch)
             return batch
@@ -78,6 +82,10 @@ class _Worker:
         self._process.join()
 
 
+def _died() -> HandposeError:
+    return HandposeError("a data worker died; try a smaller --batch or look at the memory")
+
+
 def _work(maker, config, lanes: range, first_step: int, ready) -> None:
     import signal
 
@@ -85,7 +93,7 @@ def _work(maker, config, lanes: range, first_step: int, ready) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows, and where it was pressed while the process started
     cv2.setNumThreads(1)
-    parent = os.getppid()
+    parent = multiprocessing.parent_process()
     try:
         batches = maker(config)
         own = (step for step in count(first_step) if lane_of(step)[0] in lanes)
@@ -98,9 +106,9 @@ def _work(maker, config, lanes: range, first_step: int, ready) -> None:
         raise
 
 
-def _put(ready, content, parent: int) -> bool:
+def _put(ready, content, parent) -> bool:
     """Hand over, or give up where the parent process is gone: a killed training must leave nobody behind."""
-    while os.getppid() == parent:
+    while parent.is_alive():
         try:
             ready.put(content, timeout=5)
             return True
