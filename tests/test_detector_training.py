@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from tests_data import write_photo_set
 
 keras = pytest.importorskip("keras")
 
+from handpose.data import photos
 from handpose.errors import HandposeError
 from handpose.runtime import load_network
-from tracker import train_detector
+from tracker import detector_progress, train_detector
+from tracker.detector_data import SceneConfig
 from tracker.detector_loss import detector_losses
 from tracker.detector_network import OUTPUTS, build_detector
 from tracker.detector_targets import SceneHand, scene_targets
@@ -108,3 +111,16 @@ def test_wrong_use_is_told_in_one_line(tmp_path):
         with pytest.raises(HandposeError, match=message):
             train_detector.run(parser.parse_args(options))
     assert not (tmp_path / "run").exists(), "a run that never began must not stand in the way of the next one"
+
+
+def test_hands_are_measured_by_boxes_that_are_known(tmp_path, monkeypatch):
+    """Those with a joint that is not labelled are left out, and pictures that show no others."""
+    folder = write_photo_set(tmp_path / "set", 3)
+    whole = photos.read(folder)
+    half = [replace(hand, valid=np.arange(21) > 0) for hand in whole.photos[1].hands]
+    whole.photos[1] = replace(whole.photos[1], hands=tuple(half))
+    whole.photos[2] = replace(whole.photos[2], hands=(*whole.photos[2].hands, *half))
+    monkeypatch.setattr(detector_progress.photos, "read", lambda path, split: whole)
+    monkeypatch.setattr(detector_progress.HeldOutScenes, "_add_scenes", lambda self, config: None)
+    held_out = detector_progress.HeldOutScenes(SceneConfig((str(folder),), (1.0,)))
+    assert [len(hands) for hands in held_out.hands] == [1, 1] and len(held_out.images) == 2

@@ -42,16 +42,14 @@ class HeldOutScenes:
 
     def _add_photos(self, folder: Path) -> None:
         for photo in photos.read(folder, "held_out").photos:
-            if not photo.hands:
+            hands = [hand for hand in photo.hands if hand.valid.all()]  # of the others the box is not known
+            if not hands:
                 continue
             image = photo.read()
             box = Letterbox.of(image.shape[1], image.shape[0], self.size)
             self.images.append(box.warp(image))
             self.hands.append(
-                [
-                    scene_hand(box.to_square(hand.joints_px), (self.size, self.size), is_left(hand))
-                    for hand in photo.hands
-                ]
+                [scene_hand(box.to_square(hand.joints_px), (self.size, self.size), is_left(hand)) for hand in hands]
             )
             self.doubt.append(np.ones((self.size // STRIDE,) * 2, bool))  # other hands may be there: no false alarms
 
