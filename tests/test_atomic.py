@@ -1,8 +1,6 @@
 """Files are never half written, and several processes may write the same one."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 from tests_data import full_after
@@ -36,20 +34,6 @@ def test_processes_and_machines_write_under_names_of_their_own_and_leftovers_go(
         name.touch()
     atomic.clear_unfinished(tmp_path)
     assert list(path.parent.iterdir()) == [path]
-
-
-@pytest.mark.skipif(os.name != "posix", reason="processes are asked for by signal 0")
-def test_what_another_process_still_writes_is_left_to_it(tmp_path, monkeypatch):
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        monkeypatch.setattr(os, "getpid", lambda: other.pid)
-        draft = atomic.unfinished(tmp_path / "checkpoint.npz")
-        monkeypatch.undo()
-        draft.touch()
-        atomic.clear_unfinished(tmp_path)
-        assert draft.exists()
-        other.communicate(b"\n")
-    atomic.clear_unfinished(tmp_path)
-    assert not draft.exists()
 
 
 def test_a_run_that_goes_on_drops_what_was_half_written(tmp_path):

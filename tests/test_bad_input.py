@@ -142,7 +142,7 @@ def test_cameras_that_are_none(no_hands, tmp_path, capsys):
         camera.write_text(content)
         assert "camera.json" in complaint(capsys, "--video", video, "--camera", camera)
     camera.write_text('{"fx": 60, "fy": 60, "cx": 31.5, "cy": 63.5, "size_px": [64, 128]}')
-    assert "64x128" in complaint(capsys, "--video", video, "--camera", camera)
+    assert "64x128" in complaint(capsys, "--video", video, "--camera", camera, "--output", tmp_path / "t.jsonl")
 
 
 def test_hands_that_are_none(no_hands, tmp_path, capsys):

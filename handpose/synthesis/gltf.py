@@ -1,6 +1,6 @@
 """Read a rigged hand from a binary glTF (.glb) whose 25 joints have the WebXR names, as a mesh and a skeleton of a left hand.
 
-The file's hand may rest in any pose but a flat one, by which its side shows: it is first brought into our flat rest pose, bone by bone, and keeps its own sizes and weights.
+The file's hand may rest in any pose; of a flat one its name has to tell the side. It is first brought into our flat rest pose, bone by bone, and keeps its own sizes and weights.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from handpose.errors import HandposeError
 from handpose.kinematics import fk_and_jacobian, joint_frames
-from handpose.skeleton import BASES, DEFAULT_SCALE_MM, M0, N_JOINTS, TIPS, WEBXR_NAMES, WRIST, Skeleton
+from handpose.skeleton import BASES, DEFAULT_SCALE_MM, M0, N_JOINTS, SIDES, TIPS, WEBXR_NAMES, WRIST, Skeleton
 from handpose.synthesis.mesh import FOREARM, N_BONES, HandMesh, forearm_share
 
 _METACARPALS = tuple(
@@ -37,27 +37,28 @@ def load_hand(path: Path) -> tuple[HandMesh, Skeleton]:
     Raises HandposeError naming the file where it is no such hand.
     """
     try:
-        joints_m, vertices_m, triangles, weights = _read(Path(path).read_bytes())
+        joints_m, vertices_m, triangles, weights, named = _read(Path(path).read_bytes())
     except OSError as error:
         raise HandposeError(f"{path}: {error.strerror}") from error
     except (KeyError, IndexError, ValueError, TypeError, struct.error) as error:
         raise HandposeError(f"{path}: no rigged hand in binary glTF with WebXR joint names ({error})") from error
     joints, vertices = 1000 * joints_m, 1000 * vertices_m
     try:
-        _check(joints)
+        right = _side(joints, named)
     except ValueError as error:
         raise HandposeError(f"{path}: {error}") from error
-    return rigged(joints, vertices, triangles, weights)
+    return rigged(joints, vertices, triangles, weights, right)
 
 
 def rigged(
-    joints: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, weights: np.ndarray
+    joints: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, weights: np.ndarray, right: bool | None = None
 ) -> tuple[HandMesh, Skeleton]:
     """Bring a rigged hand of either side and any pose into our rest pose of a left one.
 
     joints (21, 3), vertices (V, 3) [mm], outward triangles (T, 3), weights (V, 21) of the bones that begin at the joints.
+    Whether it is a `right` one is told by its fingers' bend where it is not given.
     """
-    if _is_right(joints):
+    if _bend_mm(joints) < 0 if right is None else right:
         joints, vertices, triangles = joints * (-1, 1, 1), vertices * (-1, 1, 1), triangles[:, ::-1]
     vertices, joints = _in_wrist_frame(vertices, joints), _in_wrist_frame(joints, joints)
     joints = _with_tips_at_the_skin(joints, vertices, weights)
@@ -67,8 +68,8 @@ def rigged(
     return replace(mesh, **_influences(weights, rest)), skeleton
 
 
-def _read(content: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Joints (21, 3), vertices (V, 3) [m], triangles (T, 3) and weights (V, 21) of the file's bind pose."""
+def _read(content: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, str]:
+    """Joints (21, 3), vertices (V, 3) [m], triangles (T, 3) and weights (V, 21) of the file's bind pose, and its skin's name."""
     magic, _, _, length, kind = struct.unpack("<4sIII4s", content[:20])
     if magic != b"glTF" or kind != b"JSON":
         raise ValueError("not a .glb file")
@@ -93,18 +94,27 @@ def _read(content: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
     weights = weights[first]
     weights[weights.sum(1) == 0, WRIST] = 1.0  # a vertex without bones stays with the wrist
     weights /= weights.sum(1, keepdims=True)
-    return joints, vertices, triangles, weights
+    return joints, vertices, triangles, weights, str(skin.get("name", ""))
 
 
-def _check(joints: np.ndarray) -> None:
-    """Raise ValueError where joints (21, 3) [mm] are those of no hand of a size that hands have, or tell no side."""
+def _side(joints: np.ndarray, named: str) -> bool:
+    """Say whether joints (21, 3) [mm] are a right hand's, where they are flat by the skin's name.
+
+    Raises ValueError where they are those of no hand of a size that hands have, or nothing tells the side.
+    """
     scale = float(np.linalg.norm(joints[M0] - joints[WRIST]))
     if not _SCALES_MM[0] < scale < _SCALES_MM[1]:
         raise ValueError(f"its middle knuckle is {scale:.0f} mm from its wrist; glTF is in metres")
     if np.linalg.norm(joints - joints[_PARENTS], axis=-1)[1:].min() < _LEAST_BONE_MM:
         raise ValueError("two of its joints lie on one place")
-    if abs(_bend_mm(joints)) < _LEAST_BEND * scale:
-        raise ValueError("it rests too flat to tell its side; save it with its fingers bent towards the palm")
+    if abs(_bend_mm(joints)) >= _LEAST_BEND * scale:
+        return _bend_mm(joints) < 0
+    words = [side for side in SIDES if side in named.lower()]
+    if len(words) != 1:
+        raise ValueError(
+            "it rests too flat to tell its side; bend its fingers towards the palm, or name its skin left or right"
+        )
+    return words == ["right"]
 
 
 def merged(vertices: np.ndarray, triangles: np.ndarray, decimals: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -144,11 +154,6 @@ def _palm_axes(joints: np.ndarray) -> np.ndarray:
     x = across - (across @ y) * y
     x = x / np.linalg.norm(x)
     return np.stack([x, y, np.cross(x, y)])
-
-
-def _is_right(joints: np.ndarray) -> bool:
-    """Say whether fingers bend away from what would be the palm of a left hand."""
-    return _bend_mm(joints) < 0
 
 
 def _bend_mm(joints: np.ndarray) -> float:
