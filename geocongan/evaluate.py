@@ -24,14 +24,13 @@ from geocongan.hand_finder import HandFinder
 from geocongan.inception import FEATURES, RESIZED, inception_measure
 from geocongan.measures import fid, kid, mask_iou
 from geocongan.plausibility import Judge, auc
-from geocongan.train_silnet import silnet_file
+from geocongan.train_silnet import silnet_sha256
 from geocongan.translator import open_translator, trained_with
 from handpose.command import require
 from handpose.draw import contact_sheet
 from handpose.errors import HandposeError
 from handpose.images import write_image
 from handpose.outputs import check_picture, prepare_outputs, write_json
-from handpose.runtime import read_weights
 from handpose.synthesis.sampler import RenderSampler
 from handpose.synthesis.translated import Translator
 
@@ -101,7 +100,7 @@ def run(args: argparse.Namespace) -> None:
 def judged_by(silnet: Path, weights: Path | None) -> str:
     """Say in words which SilNet measures silhouettes. Raises HandposeError where the translator was trained with that very one."""
     taught_by = trained_with(weights)
-    if read_weights(silnet_file(silnet))[1] == taught_by:
+    if silnet_sha256(silnet) == taught_by:
         raise HandposeError(f"{silnet}: the translator was trained with this SilNet; give --silnet a second one")
     if taught_by is None:
         return "a SilNet that may have been part of the loss: the translator's card does not tell"

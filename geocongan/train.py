@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from geocongan.train_silnet import add_domain_arguments, domain_fields, silnet_file
+from geocongan.train_silnet import add_domain_arguments, domain_fields, silnet_sha256
 from handpose.command import require
 from handpose.errors import HandposeError
-from handpose.runtime import read_weights
 from handpose.training import distribute
 from handpose.training.arithmetic import set_arithmetic
 from handpose.training.loop import Task, run_loop
@@ -69,7 +68,7 @@ def _config(args: argparse.Namespace) -> GanConfig:
         raise HandposeError(
             "the geometric term needs --silnet with a run of geocongan train-silnet, or give --no-geometry"
         )
-    sha256 = read_weights(silnet_file(Path(args.silnet)))[1] if args.silnet else ""
+    sha256 = silnet_sha256(Path(args.silnet)) if args.silnet else ""
     return GanConfig(
         silnet=args.silnet, silnet_sha256=sha256, held_out=args.held_out, filters=args.filters, blocks=args.blocks,
         cycle=args.cycle, geometric=geometric, identity=args.identity, **domain_fields(args), **loop_fields(args),
@@ -89,7 +88,7 @@ def train(config: GanConfig, folder: RunDir, resume: bool = False, log: Callable
 
     set_arithmetic(config, log)
     weights = Weights(config.adversarial, config.cycle, config.geometric, config.identity)
-    if config.silnet and read_weights(silnet_file(Path(config.silnet)))[1] != config.silnet_sha256:
+    if config.silnet and silnet_sha256(Path(config.silnet)) != config.silnet_sha256:
         raise HandposeError(
             f"{config.silnet}: not the SilNet that this run began with (SHA-256 {config.silnet_sha256})"
         )

@@ -16,6 +16,7 @@ import numpy as np
 from handpose.command import require
 from handpose.data.photos import Split
 from handpose.errors import HandposeError
+from handpose.runtime import read_weights
 from handpose.training import distribute
 from handpose.training.arithmetic import set_arithmetic
 from handpose.training.loop import Task, run_loop
@@ -63,6 +64,11 @@ def domain_fields(args: argparse.Namespace) -> dict:
 def silnet_file(run: Path) -> Path:
     """Give the file with the weights of a run's SilNet, of its best step."""
     return run / "best.weights.h5"
+
+
+def silnet_sha256(run: Path) -> str:
+    """Compute the SHA-256 of `silnet_file`. Raises HandposeError where it cannot be read."""
+    return read_weights(silnet_file(run))[1]
 
 
 def run(args: argparse.Namespace) -> None:

@@ -13,7 +13,14 @@ from handpose.errors import HandposeError
 
 MOST_STEPS = 50  # of Newton's method; a lens that is no extreme takes five
 SETTLED = 1e-11  # on the plane z = 1
-LEAST_FOV_DEG, MOST_FOV_DEG = 1.0, 175.0
+_LEAST_FOV_DEG, _MOST_FOV_DEG = 1.0, 175.0
+
+
+def check_fov(fov_deg: float | None) -> None:
+    """Raise HandposeError where a horizontal field of view is given that no lens has."""
+    if fov_deg is not None and not _LEAST_FOV_DEG <= fov_deg <= _MOST_FOV_DEG:
+        limits = f"{_LEAST_FOV_DEG:g} and {_MOST_FOV_DEG:g} degrees"
+        raise HandposeError(f"a field of view is between {limits}, not {fov_deg:g}")
 
 
 @dataclass(frozen=True)
@@ -33,10 +40,7 @@ class Camera:
 
         Raises HandposeError for a field of view that no lens has.
         """
-        if fov_deg is not None and not LEAST_FOV_DEG <= fov_deg <= MOST_FOV_DEG:
-            raise HandposeError(
-                f"a field of view is between {LEAST_FOV_DEG:g} and {MOST_FOV_DEG:g} degrees, not {fov_deg:g}"
-            )
+        check_fov(fov_deg)
         width, height = size_px
         across = width if fov_deg is not None else max(width, height)
         focal = across / 2 / math.tan(math.radians(60.0 if fov_deg is None else fov_deg) / 2)

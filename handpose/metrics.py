@@ -41,13 +41,13 @@ def distances(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def pck(distance: np.ndarray, limit: float) -> float:
     """Give the share of joints at most `limit` away, 0..1; NaN distances (no label) do not count, and NaN is given where all are."""
-    known = np.asarray(distance)[np.isfinite(distance)]
+    known = _known(distance)
     return float((known <= limit).mean()) if len(known) else math.nan
 
 
 def auc(distance: np.ndarray, low: float, high: float, steps: int = 100) -> float:
     """Give the area under the PCK curve from `low` to `high`, as a share of the range, 0..1 (trapezoids of `steps` thresholds); NaN as `pck`."""
-    known = np.sort(np.asarray(distance)[np.isfinite(distance)])
+    known = np.sort(_known(distance))
     if not len(known):
         return math.nan
     curve = np.searchsorted(known, np.linspace(low, high, steps), side="right") / len(known)
@@ -130,7 +130,7 @@ def aligned_distances(predicted: np.ndarray, truth: np.ndarray, alignment: str) 
 def mpjpe_of(distance: np.ndarray, alignment: str) -> Score:
     """Give the mean of distances (N, 21) [mm] that are left after `alignment`."""
     name = "PA-MPJPE" if alignment == "aligned by a similarity" else "MPJPE"
-    known = np.asarray(distance)[np.isfinite(distance)]
+    known = _known(distance)
     value = float(known.mean()) if len(known) else math.nan
     return Score(name, value, "mm", alignment, _joints(distance), len(distance))
 
@@ -167,6 +167,11 @@ def acceleration_error(predicted: np.ndarray, truth: np.ndarray, frames_per_s: f
 def _length(joints: np.ndarray, bone: tuple[int, int]) -> np.ndarray:
     start, end = bone
     return np.linalg.norm(joints[..., end, :] - joints[..., start, :], axis=-1)[..., None, None]
+
+
+def _known(distance: np.ndarray) -> np.ndarray:
+    """Take the distances (K,) of labelled joints."""
+    return np.asarray(distance)[np.isfinite(distance)]
 
 
 def _joints(error: np.ndarray) -> str:

@@ -63,14 +63,14 @@ def check_space(path: Path) -> None:
 
 def write_json(path: Path, content: dict, indent: int | None = None) -> None:
     """Write figures for programs as `write_whole` does; what is no finite number is null, as JSON has it."""
-    write_whole(path, (json.dumps(_without_nan(content), indent=indent) + "\n").encode())
+    write_whole(path, (json.dumps(_finite(content), indent=indent) + "\n").encode())
 
 
-def _without_nan(content: Any) -> Any:
+def _finite(content: Any) -> Any:
     if isinstance(content, dict):
-        return {key: _without_nan(value) for key, value in content.items()}
+        return {key: _finite(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_without_nan(value) for value in content]
+        return [_finite(value) for value in content]
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from handpose.crop import CROP_SIZE
 from handpose.rotation import plane_rotation
+from handpose.synthesis.compose import motion_blurred
 
 _WELL_AIMED_SHARE, _WELL_AIMED = 0.6, 0.3
 _BADLY_AIMED_SHARE, _BADLY_AIMED = 0.05, 2.0
@@ -110,13 +111,7 @@ def _resolution(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.5:
         return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 2.0))
-    length = int(rng.integers(3, 12)) | 1  # odd: an even kernel has no middle
-    kernel = np.zeros((length, length), np.float32)
-    direction = rng.uniform(0, np.pi)
-    reach = np.array([np.cos(direction), np.sin(direction)]) * (length - 1) / 2
-    middle = (length - 1) / 2
-    cv2.line(kernel, np.round(middle - reach).astype(int).tolist(), np.round(middle + reach).astype(int).tolist(), 1.0)
-    return cv2.filter2D(image, -1, kernel / kernel.sum())
+    return motion_blurred(rng, image, int(rng.integers(3, 12)))
 
 
 def _colour(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -26,7 +26,7 @@ _CACHED = 2000  # windows of a larger set
 _COVERED = 127  # of a mask's 255: from there on it is the hand
 _PROBED = 64  # samples by which a larger set is judged
 _ON_GREEN = ("synth_hands",)  # readers whose pictures are made to be cut out
-_OWN_MASKS = ("json_labels",)  # readers whose masks, where there are some, hold a hand and nothing else
+_OWN_MASKS = (*_ON_GREEN, "json_labels")  # readers by whose masks, where there are some, a hand may be cut out
 _PHOTOGRAPHS = ("photos", "json_labels")  # readers of whose pictures hands are cut out, whatever is behind them
 
 
@@ -64,9 +64,10 @@ class Window:
 def cut_window(sample: Sample, reader: str = "", set_name: str = "") -> Window:
     """Cut the window of a sample with a labelled joint or a silhouette. Raises HandposeError where its picture cannot be read."""
     image, on_green = sample.image, reader in _ON_GREEN
-    silhouette = None if sample.valid.any() else _mask_of(sample, image)
-    alpha = _mask_of(sample, image) if on_green or reader in _OWN_MASKS else None
-    alpha = hand_alpha(image, set_name) if alpha is None else alpha
+    cuts_out, labelled = reader in _OWN_MASKS, sample.valid.any()
+    mask = _mask_of(sample, image) if cuts_out or not labelled else None
+    silhouette = None if labelled else mask
+    alpha = mask if cuts_out and mask is not None else hand_alpha(image, set_name)
     joints_px, crop = _aim(sample, reader, silhouette, (image.shape[1], image.shape[0]))
     kept = np.full(image.shape[:2], 255, np.uint8) if alpha is None else alpha
     shown, kept = crop.warp(image), crop.warp(np.repeat(kept[..., None], 3, -1))[..., 0]

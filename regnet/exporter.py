@@ -107,12 +107,15 @@ def export(
             exported.append(Exported(label, stem.parent / draft.name, loaded, difference))
         save_half(model, Path(drafts) / weights.name)
         files = sorted(file for file in Path(drafts).rglob("*") if file.is_file())
-        card_file, before = f"{stem.name}.json", listed(stem.parent / f"{stem.name}.json")
+        card_file = stem.with_name(f"{stem.name}.json")
+        before = listed(card_file)
         own = {file.relative_to(drafts).as_posix() for file in files}
         others = {name: sha256 for name, sha256 in before.items() if name not in own and name.startswith(stem.name)}
         same = before.get(weights.name) == sha256_of(Path(drafts) / weights.name)
-        write_card(Path(drafts) / card_file, card, files, kept=others if same else {})
-        for draft in sorted(Path(drafts).iterdir(), key=lambda draft: draft.name == card_file):  # which vouches for all
+        write_card(Path(drafts) / card_file.name, card, files, kept=others if same else {})
+        for draft in sorted(
+            Path(drafts).iterdir(), key=lambda draft: draft.name == card_file.name
+        ):  # which vouches for all
             _put(draft, stem.parent / draft.name)
         for name in () if same else sorted(others):
             _remove(stem.parent / name)

@@ -38,13 +38,11 @@ class HeldOut:
     def __init__(self, sources: Sequence[str], size: int, read: Sequence[str] = ()):
         self.size = size
         folders = [Path(source) for source in sources if source != RENDER]
-        folders.sort(key=lambda folder: name_of(reader_of(folder)) not in _JUDGING)
-        parts = [_held_out(folder, size, read) for folder in folders]
-        crops = [crop for part in parts for crop in part]
-        tests = (
-            part for folder, part in zip(folders, parts, strict=True) if name_of(reader_of(folder)) not in _JUDGING
-        )
-        self.n_photos, self.n_tests = len(crops), sum(map(len, tests))
+        sides = [(folder, _JUDGING.get(name_of(reader_of(folder)))) for folder in folders]
+        crops = [crop for folder, side in sides if side for crop in _held_out(folder, size, side, read)]
+        tests = [crop for folder, side in sides if not side for crop in _held_out(folder, size, "held_out", read)]
+        crops += tests
+        self.n_photos, self.n_tests = len(crops), len(tests)
         self.joints_rel = np.zeros((0, N_JOINTS, 3))
         if RENDER in sources:
             from handpose.synthesis.sampler import RenderSampler
@@ -105,9 +103,8 @@ class HeldOut:
         cv2.imwrite(str(path), sheet[..., ::-1])
 
 
-def _held_out(folder: Path, size: int, read: Sequence[str]) -> list[_Crop]:
+def _held_out(folder: Path, size: int, side: str, read: Sequence[str]) -> list[_Crop]:
     """Cut the held-out hands of a dataset; none, and a line that says why, where it has no such side."""
-    side = _JUDGING.get(name_of(reader_of(folder)), "held_out")
     try:
         windows, _ = labelled_windows(folder, size, _OF_A_SET, _SEED, side, read)
     except HandposeError as error:

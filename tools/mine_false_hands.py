@@ -9,7 +9,7 @@ DIR holds pictures without hands, of which those whose number ends in 1 to 5 are
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -28,7 +28,6 @@ from tracker.load import load_predictor
 from tracker.recognise import Predictor, recognise
 from tracker.search import look_everywhere
 
-_ENDINGS = "12345"
 _MOST = 8  # of a picture
 
 
@@ -40,15 +39,14 @@ def main() -> None:
     parser.add_argument("--o", type=Path, required=True, metavar="DIR", help="folder of the cut-outs")
     parser.add_argument("--threshold", type=float, default=0.1, help="of the detector (default: 0.1)")
     args = parser.parse_args()
-    if not without_hands(args.empty, _ENDINGS):
-        raise HandposeError(f"{args.empty}: no .jpg pictures in it whose number ends in one of {_ENDINGS}")
+    paths = without_hands(args.empty, "12345")
     if args.o.exists() and any(args.o.iterdir()):  # what older weights took for hands is not for newer ones
         raise HandposeError(f"{args.o}: not empty; give a new folder")
     detector, predictor = Detector.from_file(), load_predictor()
     detector.threshold = args.threshold
     args.o.mkdir(parents=True, exist_ok=True)
     count = 0
-    for image, hands in chain(_empty(args.empty), _complete(args.photos)):
+    for image, hands in chain(_empty(paths), _complete(args.photos)):
         camera = Camera.from_fov((image.shape[1], image.shape[0]))
         false = [one for one in look_everywhere(image, detector) if not _touches(one, hands)]
         for one in false[:_MOST]:
@@ -66,8 +64,8 @@ def _crops(image: np.ndarray, camera: Camera, found: Detection, predictor: Predi
         yield Crop.from_joints(camera, sight.joints_px, WINDOW, margin)
 
 
-def _empty(folder: Path) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
-    for path in without_hands(folder, _ENDINGS):
+def _empty(paths: Iterable[Path]) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+    for path in paths:
         yield read_image(path), []
 
 

@@ -25,7 +25,6 @@ from tracker.load import averaging, load_detector, load_predictor
 from tracker.recognise import recognise
 from tracker.search import look_everywhere
 
-_ENDINGS = "6789"
 _CANDIDATES = 8  # of a picture
 _FOUND = 0.35  # mean joint distance, in hand sizes, up to which a candidate is the labelled hand
 _ROUNDING = 1e-9  # by which the best picture that may not pass stays under the line, in whatever order it is summed up
@@ -40,11 +39,10 @@ def main() -> None:
     parser.add_argument("--false-share", type=_share, nargs="+", default=[0.04])
     parser.add_argument("--n", type=int, default=40, help="photographs of each set, and every empty picture")
     args = parser.parse_args()
-    if not without_hands(args.empty, _ENDINGS):
-        raise HandposeError(f"{args.empty}: no .jpg pictures in it whose number ends in one of {_ENDINGS}")
+    paths = without_hands(args.empty, "6789")
     look = _Looker()
     hands = [look(image, joints) for image, joints in pictures(args.photos, args.n)]
-    empty = [look(read_image(path), None) for path in without_hands(args.empty, _ENDINGS)]
+    empty = [look(read_image(path), None) for path in paths]
     for share in args.false_share:
         weights, bias = weigh(hands, empty, share)
         found = found_share(hands, weights, bias)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handpose.errors import HandposeError
+
 if TYPE_CHECKING:
     from tracker.sources import Source
 
@@ -182,11 +184,13 @@ def _count(text: str) -> int:
 
 
 def _degrees(text: str) -> float:
-    from handpose.camera import LEAST_FOV_DEG, MOST_FOV_DEG  # with NumPy, which --help does not need
+    from handpose.camera import check_fov  # with NumPy, which --help does not need
 
     value = float(text)
-    if not LEAST_FOV_DEG <= value <= MOST_FOV_DEG:
-        raise argparse.ArgumentTypeError(f"a field of view is between {LEAST_FOV_DEG:g} and {MOST_FOV_DEG:g} degrees")
+    try:
+        check_fov(value)
+    except HandposeError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     return value
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from handpose.camera import Camera
+from handpose.camera import Camera, check_fov
 from handpose.errors import HandposeError
 from handpose.prediction import Prediction
 from handpose.skeleton import SIDES, Side, Skeleton
@@ -55,7 +55,7 @@ class HandTracker:
             raise HandposeError(f"at least one hand has to be looked for, not {hands}")
         if side is not None and side not in SIDES:
             raise HandposeError(f"a side is left or right, not {side}")
-        Camera.from_fov((1, 1), fov_deg)  # raises where it is none
+        check_fov(fov_deg)
         self.camera, self.fov_deg, self.hands, self.side, self.mirrored = camera, fov_deg, hands, side, mirrored
         own = hand or Skeleton.default("left")
         own = own if own.side == "left" else own.mirrored()

@@ -41,12 +41,11 @@ def grabcut(image: np.ndarray, joints_px: np.ndarray, forearm: bool = False) -> 
     state[_grown(bones, 0.14 * size) > 0] = cv2.GC_PR_BGD
     state[_grown(body, _FLESH * size) > 0] = cv2.GC_PR_FGD
     state[bones > 0] = cv2.GC_FGD
-    certain = (state == cv2.GC_FGD) | (state == cv2.GC_PR_FGD)
-    if not certain.any() or certain.all():  # joints off the picture, or a hand that fills it: nothing to part
-        return np.where(certain, 255, 0).astype(np.uint8)
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.setRNGSeed(0)
-    cv2.grabCut(image, state, (0, 0, 1, 1), *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)
+    seeds = (state == cv2.GC_FGD) | (state == cv2.GC_PR_FGD)
+    if seeds.any() and not seeds.all():  # or joints lie off the picture, or fill it: there is nothing to part
+        models = np.zeros((1, 65)), np.zeros((1, 65))
+        cv2.setRNGSeed(0)
+        cv2.grabCut(image, state, (0, 0, 1, 1), *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)
     return np.where((state == cv2.GC_FGD) | (state == cv2.GC_PR_FGD), 255, 0).astype(np.uint8)
 
 

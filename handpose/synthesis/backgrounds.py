@@ -70,9 +70,15 @@ class Backgrounds:
 
 
 def without_hands(folder: Path, endings: str) -> list[Path]:
-    """Give the .jpg photographs of a folder as `clothing/` whose number ends in one of the digits `endings` and that show no hand."""
+    """Give the .jpg photographs of a folder as `clothing/` whose number ends in one of the digits `endings` and that show no hand.
+
+    Raises HandposeError where there are none.
+    """
     photos = sorted(folder.glob("*.jpg"))
-    return [path for path in photos if path.stem[-1] in endings and path.stem not in SHOW_HANDS]
+    found = [path for path in photos if path.stem[-1] in endings and path.stem not in SHOW_HANDS]
+    if not found:
+        raise HandposeError(f"{folder}: no .jpg pictures in it whose number ends in one of {endings}")
+    return found
 
 
 def _training_photos(folder: Path) -> list[Path]:

@@ -133,13 +133,18 @@ def _sharpness(rng, picture: np.ndarray) -> np.ndarray:
     if chance < 0.2:
         return cv2.GaussianBlur(picture, (0, 0), size / 128 * rng.uniform(0.4, 1.8))
     if chance < 0.32:
-        length = int(size / 128 * rng.integers(3, 12)) | 1  # odd: an even kernel has no middle
-        kernel = np.zeros((length, length), np.float32)
-        reach = (length - 1) / 2 * np.array([np.cos(turn := rng.uniform(0, np.pi)), np.sin(turn)])
-        start, end = np.round((length - 1) / 2 + np.stack([-reach, reach])).astype(int).tolist()
-        cv2.line(kernel, start, end, 1.0)
-        return cv2.filter2D(picture, -1, kernel / kernel.sum())
+        return motion_blurred(rng, picture, int(size / 128 * rng.integers(3, 12)))
     return picture
+
+
+def motion_blurred(rng: np.random.Generator, picture: np.ndarray, length_px: int) -> np.ndarray:
+    """Smear a picture along a chance direction, as a hand that moves, over `length_px` or one more: an even kernel has no middle."""
+    length_px |= 1
+    kernel, turn, middle = np.zeros((length_px, length_px), np.float32), rng.uniform(0, np.pi), (length_px - 1) / 2
+    reach = middle * np.array([np.cos(turn), np.sin(turn)])
+    start, end = np.round(middle + np.stack([-reach, reach])).astype(int).tolist()
+    cv2.line(kernel, start, end, 1.0)
+    return cv2.filter2D(picture, -1, kernel / kernel.sum())
 
 
 def _feathered(rng, rgba: np.ndarray) -> np.ndarray:

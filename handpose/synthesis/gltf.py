@@ -14,7 +14,7 @@ import numpy as np
 
 from handpose.errors import HandposeError
 from handpose.kinematics import fk_and_jacobian, joint_frames
-from handpose.skeleton import BASES, DEFAULT_SCALE_MM, M0, N_JOINTS, SIDES, TIPS, WEBXR_NAMES, WRIST, Skeleton
+from handpose.skeleton import BASES, DEFAULT_SCALE_MM, M0, N_JOINTS, PARENTS, SIDES, TIPS, WEBXR_NAMES, WRIST, Skeleton
 from handpose.synthesis.mesh import FOREARM, N_BONES, HandMesh, forearm_share
 
 _METACARPALS = tuple(
@@ -24,7 +24,6 @@ _DTYPES = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 _TIP_UNDER_SKIN_MM = 3.0
 _SCALES_MM = (50.0, 150.0)  # |W-M0|, of children and giants
 _LEAST_BEND, _LEAST_BONE_MM = 0.05, 1.0  # of |W-M0|
-_PARENTS = np.array([WRIST, *(WRIST if joint in BASES else joint - 1 for joint in range(1, N_JOINTS))])
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 _RADII = np.array(
     [(11, 10.5, 9.5, 7), (10, 9, 8, 6.5), (10, 9, 8, 6.5), (9.5, 8.5, 7.5, 6), (8.5, 7.5, 6.5, 5.5)]
@@ -105,7 +104,7 @@ def _side(joints: np.ndarray, named: str) -> bool:
     scale = float(np.linalg.norm(joints[M0] - joints[WRIST]))
     if not _SCALES_MM[0] < scale < _SCALES_MM[1]:
         raise ValueError(f"its middle knuckle is {scale:.0f} mm from its wrist; glTF is in metres")
-    if np.linalg.norm(joints - joints[_PARENTS], axis=-1)[1:].min() < _LEAST_BONE_MM:
+    if np.linalg.norm(joints - joints[PARENTS], axis=-1)[1:].min() < _LEAST_BONE_MM:
         raise ValueError("two of its joints lie on one place")
     if abs(_bend_mm(joints)) >= _LEAST_BEND * scale:
         return _bend_mm(joints) < 0
@@ -180,7 +179,7 @@ def _with_tips_at_the_skin(joints: np.ndarray, vertices: np.ndarray, weights: np
 def _skeleton(joints: np.ndarray) -> Skeleton:
     """The hand's own palm and bone lengths, with fingers that rest flat in our directions."""
     ours = Skeleton.default("left")
-    lengths = np.linalg.norm(joints - joints[_PARENTS], axis=-1)
+    lengths = np.linalg.norm(joints - joints[PARENTS], axis=-1)
     offsets = ours.with_bone_lengths(np.maximum(lengths, 1.0)).offsets_mm.copy()
     offsets[BASES] = joints[BASES] - joints[WRIST]
     return Skeleton("left", offsets, ours.axes)

@@ -76,8 +76,6 @@ def run_loop(
         state |= checkpoint.restore(folder.path, learner.assign)
         folder.rewind(state["step"])
     batches = task.batches(state["step"])
-    coming: Iterator[dict] = batches
-    started = 0.0
     batch: dict[str, np.ndarray] = {}
     bar = tqdm(
         total=config.steps or None, initial=state["step"], unit="step", mininterval=5, dynamic_ncols=True,
@@ -106,7 +104,7 @@ def run_loop(
     try:
         # Before the clock runs, and before a folder is made: reading data is no training, and what cannot be read must not leave a
         # folder in the way of a better call.
-        coming = chain([next(batches)], batches)
+        coming: Iterator[dict] = chain([next(batches)], batches)
         started = time.monotonic() - state["seconds"]
         if not resume:
             folder.begin()
