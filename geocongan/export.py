@@ -42,7 +42,7 @@ def export(weights: Path, path: Path) -> float:
 
     Raises HandposeError where it cannot be written or differs too much, and then leaves no file.
     """
-    from handpose.training.exported import round_weights, write_card, write_onnx
+    from handpose.training.exported import round_weights, to_onnx, write_card, write_onnx
 
     if path.suffix != ".onnx" or weights.suffix == ".onnx":
         raise HandposeError(f"{weights} to {path}: export takes a run or a {WEIGHTS_SUFFIX} file and writes .onnx")
@@ -56,7 +56,8 @@ def export(weights: Path, path: Path) -> float:
     card = {"network": "synth2real", **{name: config[name] for name in names if name in config}, "halved": halved}
     draft = path.with_name(f".{path.stem}.part.onnx")
     try:
-        write_onnx(serving_function(model), config["size"], draft, card, weights=model.get_weights(), halved=halved)
+        graph = to_onnx(serving_function(model), config["size"])
+        write_onnx(graph, draft, card, weights=model.get_weights(), halved=halved)
         difference = _difference(model, config["size"], draft)
         if difference > _TOLERANCE:
             raise HandposeError(f"the export differs from Keras by {difference:.2g} of 255, allowed is {_TOLERANCE}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,51 +15,64 @@ import numpy as np
 
 from handpose.errors import HandposeError
 from handpose.runtime import openvino_core
-from handpose.training.exported import tensorflow, write_onnx
+from handpose.training.exported import tensorflow, to_onnx, write_onnx
 
 Arrays = dict[str, np.ndarray]
 Run = Callable[[np.ndarray], Arrays]
 
 
+class Served:
+    """A Keras model of uint8 pictures (N, S, S, 3), converted once for all the files that are made of it."""
+
+    def __init__(self, model):
+        self.model = model
+
+    @cached_property
+    def onnx(self):
+        """The same as an ONNX model; whoever writes it takes a copy."""
+        return to_onnx(self.model, self.model.input_shape[1])
+
+
 @dataclass(frozen=True)
 class Format:
-    """A file format by its ending: `write(model, path, card, calibration)` a Keras model of uint8 pictures, `load(path)` it to run.
+    """A file format by its ending: `write(served, path, card, calibration)` writes a file, `load(path)` gives what runs it.
 
     `calibration` (N, S, S, 3) uint8 or None: with pictures the file computes in int8, where the format `can_quantise`.
     """
 
     suffix: str
-    write: Callable[[Any, Path, dict[str, Any], np.ndarray | None], None]
+    write: Callable[[Served, Path, dict[str, Any], np.ndarray | None], None]
     load: Callable[[Path], Run]
     can_quantise: bool = False
 
 
-def _write_onnx(model, path: Path, card: dict[str, Any], calibration: np.ndarray | None) -> None:
-    write_onnx(model, model.input_shape[1], path, card, weights=model.get_weights(), halved=calibration is None)
+def _write_onnx(served: Served, path: Path, card: dict[str, Any], calibration: np.ndarray | None) -> None:
+    weights = served.model.get_weights()
+    write_onnx(deepcopy(served.onnx), path, card, weights=weights, halved=calibration is None)
     if calibration is not None:
         from regnet.quantise import quantise_onnx
 
         quantise_onnx(path, calibration)
 
 
-def _write_openvino(model, path: Path, card: dict[str, Any], calibration: np.ndarray | None) -> None:
+def _write_openvino(served: Served, path: Path, card: dict[str, Any], calibration: np.ndarray | None) -> None:
     import openvino
 
     with TemporaryDirectory() as folder:
         onnx_path = Path(folder) / "model.onnx"
-        _write_onnx(model, onnx_path, card, calibration)
+        _write_onnx(served, onnx_path, card, calibration)
         openvino.save_model(openvino.convert_model(onnx_path), path, compress_to_fp16=False)
 
 
-def _write_saved_model(model, path: Path, card: dict[str, Any], calibration: np.ndarray | None) -> None:
+def _write_saved_model(served: Served, path: Path, card: dict[str, Any], calibration: np.ndarray | None) -> None:
     tensorflow()
-    model.export(path, format="tf_saved_model", verbose=False)
+    served.model.export(path, format="tf_saved_model", verbose=False)
 
 
-def _write_litert(model, path: Path, card: dict[str, Any], calibration: np.ndarray | None) -> None:
+def _write_litert(served: Served, path: Path, card: dict[str, Any], calibration: np.ndarray | None) -> None:
     tf = tensorflow()
     with TemporaryDirectory() as folder:
-        _write_saved_model(model, Path(folder), card, calibration)
+        _write_saved_model(served, Path(folder), card, calibration)
         path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
 
 

@@ -17,7 +17,7 @@ from handpose.outputs import same_file
 from handpose.runtime import INT8
 from handpose.skeleton import N_JOINTS
 from handpose.training.exported import listed, round_weights, save_half, sha256_of, test_pattern, write_card
-from regnet.export_formats import FORMATS, Arrays, Run
+from regnet.export_formats import FORMATS, Arrays, Run, Served
 
 TOLERANCE = 1e-3
 
@@ -88,11 +88,11 @@ def export(
     round_weights(model)
     card, size = _card(config), config["input_size"]
     picture = keras.Input((size, size, 3), dtype="uint8", name="image")
-    served = keras.Model(picture, serving_function(model)(picture))
+    served = Served(keras.Model(picture, serving_function(model)(picture)))
     images = test_pattern(size) if images is None else images
-    reference = served.predict_on_batch(images)
+    reference = served.model.predict_on_batch(images)
 
-    exported = [Exported("keras", weights, served.predict_on_batch, {})]
+    exported = [Exported("keras", weights, served.model.predict_on_batch, {})]
     with TemporaryDirectory(prefix=f".{stem.name}.", dir=stem.parent) as drafts:
         for name, ending, pictures in _variants(formats, calibration):
             draft = Path(drafts) / f"{stem.name}{ending}"

@@ -261,11 +261,12 @@ def test_an_export_that_differs_is_refused_and_leaves_nothing(run, tmp_path, mon
     assert not list(tmp_path.iterdir())
 
 
-def test_datasets_of_silhouettes_have_nothing_to_compare_on(run, tmp_path, capsys):
+def test_datasets_of_silhouettes_have_nothing_to_compare_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(light, "BLOCKS", (0, 0, 0, 0))
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     masks = write_prepared(tmp_path / "masks", count=3)
-    shutil.copytree(run, tmp_path / "run")
+    run = trained(tmp_path / "run")
     config = json.loads((run / "config.json").read_text()) | {"sources": [str(masks)]}
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     options = ["--i", str(tmp_path / "run")]
@@ -285,7 +286,11 @@ def test_an_export_over_its_own_source_is_refused(run, tmp_path, source):
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
 
 
-def test_an_export_that_is_stopped_leaves_the_old_files_whole(run, tmp_path, monkeypatch):
+def test_an_export_that_is_stopped_leaves_the_old_files_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(light, "BLOCKS", (0, 0, 0, 0))
+    run, tmp_path = trained(tmp_path / "run"), tmp_path / "exported"
+    tmp_path.mkdir()
+
     def stopped(model, path):
         path.write_bytes(b"half of it")
         raise KeyboardInterrupt

@@ -192,12 +192,12 @@ def _resnet50():
     from keras import ops
 
     from handpose.runtime import load_network
-    from handpose.training.exported import write_onnx
+    from handpose.training.exported import to_onnx, write_onnx
 
     model = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(128, 128, 3), pooling="avg")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "resnet50.onnx"
-        write_onnx(lambda image: {"out": model(ops.cast(image, "float32"), training=False)}, 128, path, {})
+        write_onnx(to_onnx(lambda image: {"out": model(ops.cast(image, "float32"), training=False)}, 128), path, {})
         return load_network(path, device="cpu")
 
 

@@ -4,12 +4,14 @@ usage: python tools/weigh_found_hands.py --photos SET... --empty DIR [--false-sh
 
 SETs are photo sets (people held out where the set has some): see `hands_to_find.py`. DIR holds pictures without hands, of which those
 whose number ends in 6 to 9 are used: 0 is kept for measuring, 1 to 5 for `mine_false_hands.py`. Parts of 1 to 9 lie behind hands in
-training, so that a network may know those of 6 to 9: what was never seen are those that end in 0.
+training, so that a network may know those of 6 to 9: what was never seen are those that end in 0. Each counts as four views of it, for
+the line hangs on the few that look most like hands.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ from tracker.recognise import recognise
 from tracker.search import look_everywhere
 
 _CANDIDATES = 8  # of a picture
+_CLOSER = (0.75, 0.95)  # sides of a closer view of an empty picture, in the picture's
 _FOUND = 0.35  # mean joint distance, in hand sizes, up to which a candidate is the labelled hand
 _ROUNDING = 1e-9  # by which the best picture that may not pass stays under the line, in whatever order it is summed up
 Candidate = tuple[float, float, float, bool]  # detector, presence, confidence, whether it is the labelled hand
@@ -37,18 +40,19 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, nargs="+", required=True, metavar="SET")
     parser.add_argument("--empty", type=Path, required=True, metavar="DIR")
     parser.add_argument("--false-share", type=_share, nargs="+", default=[0.04])
-    parser.add_argument("--n", type=int, default=40, help="photographs of each set, and every empty picture")
+    parser.add_argument("--n", type=int, default=40, help="photographs of each set; of empty pictures all")
     args = parser.parse_args()
     paths = without_hands(args.empty, "6789")
     look = _Looker()
     hands = [look(image, joints) for image, joints in pictures(args.photos, args.n)]
-    empty = [look(read_image(path), None) for path in paths]
+    rng = np.random.default_rng(0)
+    empty = [look(view, None) for path in paths for view in views(rng, read_image(path))]
     for share in args.false_share:
         weights, bias = weigh(hands, empty, share)
         found = found_share(hands, weights, bias)
         print(f"_FOUND_WEIGHTS, _FOUND_BIAS = np.array({np.round(weights, 2).tolist()}), {bias:.2f}")
         print(
-            f"a hand in {share:.1%} of {len(empty)} empty pictures; found in {found:.3f} of {len(hands)} pictures of hands"
+            f"a hand in {share:.1%} of {len(empty)} views of empty pictures; found in {found:.3f} of {len(hands)} pictures of hands"
         )
     reached = np.mean([any(one[3] for one in found) for found in hands])
     print(f"(the detector offers the hand in {reached:.3f})")
@@ -58,6 +62,16 @@ def _share(text: str) -> float:
     if not 0 <= float(text) < 1:
         raise argparse.ArgumentTypeError("a share is at least 0 and less than 1")
     return float(text)
+
+
+def views(rng: np.random.Generator, image: np.ndarray) -> Iterator[np.ndarray]:
+    """Give an empty picture (H, W, 3), its mirror image, and a closer view of either."""
+    for one in (image, np.ascontiguousarray(image[:, ::-1])):
+        yield one
+        whole = np.array(one.shape[:2])
+        shown = np.ceil(whole * rng.uniform(*_CLOSER)).astype(int)
+        top, left = rng.integers(0, whole - shown + 1)
+        yield np.ascontiguousarray(one[top : top + shown[0], left : left + shown[1]])
 
 
 def weigh(hands: list[list[Candidate]], empty: list[list[Candidate]], false_share: float) -> tuple[np.ndarray, float]:

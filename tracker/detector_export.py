@@ -10,7 +10,7 @@ def export_detector(weights: Path, input_size: int, path: Path) -> None:
     import keras
     from keras import ops
 
-    from handpose.training.exported import round_weights, save_half, write_card, write_onnx
+    from handpose.training.exported import round_weights, save_half, to_onnx, write_card, write_onnx
     from tracker.detector_network import build_detector
 
     keras.config.set_dtype_policy("float32")
@@ -23,7 +23,7 @@ def export_detector(weights: Path, input_size: int, path: Path) -> None:
         return {**maps, "centre": ops.sigmoid(maps["centre"]), "left": ops.sigmoid(maps["left"])}
 
     card = {"network": "detector", "input_size": input_size}
-    write_onnx(serve, input_size, path, card, weights=model.get_weights())
+    write_onnx(to_onnx(serve, input_size), path, card, weights=model.get_weights())
     keras_path = path.with_suffix(".weights.h5")
     save_half(model, keras_path)
     write_card(path.with_suffix(".json"), card, (path, keras_path))

@@ -23,23 +23,13 @@ _TINY = 1e-12
 _PACKED: dict[str, Any] = {"dtype": "f2", "compression": "gzip", "compression_opts": 9, "shuffle": True}
 
 
-def write_onnx(
-    function: Callable[[Any], dict[str, Any]],
-    input_size: int,
-    path: Path,
-    metadata: dict[str, Any],
-    *,
-    weights: Sequence[np.ndarray] = (),
-    halved: bool = True,
-) -> None:
-    """Write a function of uint8 pictures (N, S, S, 3) to an ONNX file with the input `image` and its outputs by name.
+def to_onnx(function: Callable[[Any], dict[str, Any]], input_size: int):
+    """Convert a function of uint8 pictures (N, S, S, 3) to an ONNX model with the input `image` and its outputs by name.
 
-    `metadata` goes into the file; `halved` stores large weights in half precision, kernels among the network's own `weights`, once
-    rounded, as bytes. Raises HandposeError on a Keras backend other than TensorFlow, or where the disk does not take the file.
+    That takes nearly all of the time of writing a file. Raises HandposeError on a Keras backend other than TensorFlow.
     """
     tf = tensorflow()
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-    import onnx
     import tf2onnx
 
     signature = [tf.TensorSpec((None, input_size, input_size, 3), tf.uint8, name="image")]
@@ -48,7 +38,19 @@ def write_onnx(
     def named(image):
         return {name: tf.identity(value, name=name) for name, value in function(image).items()}
 
-    graph, _ = tf2onnx.convert.from_function(named, input_signature=signature, opset=OPSET)
+    return tf2onnx.convert.from_function(named, input_signature=signature, opset=OPSET)[0]
+
+
+def write_onnx(
+    graph, path: Path, metadata: dict[str, Any], *, weights: Sequence[np.ndarray] = (), halved: bool = True
+) -> None:
+    """Write an ONNX model to a file; `graph` becomes what is in the file.
+
+    `metadata` goes into it; `halved` stores large weights in half precision, kernels among the network's own `weights`, once rounded, as
+    bytes. Raises HandposeError where the disk does not take the file.
+    """
+    import onnx
+
     if halved:
         halve(graph, [weight for weight in weights if weight.ndim == 4])
     onnx.helper.set_model_props(graph, {key: str(value) for key, value in metadata.items()})
