@@ -9,7 +9,7 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
 import mine_false_hands
 import weigh_found_hands
-from weigh_found_hands import found_share, weigh
+from weigh_found_hands import found_share, views, weigh
 
 from handpose.errors import HandposeError
 
@@ -78,3 +78,14 @@ def test_only_candidates_that_are_the_labelled_hand_count_as_found():
     elsewhere = [[(0.99, 0.99, 0.99, False), (0.01, 0.01, 0.01, True)]]
     assert found_share(elsewhere, weights, bias) == 0
     assert found_share([[]], weights, bias) == 0
+
+
+def test_an_empty_picture_counts_as_itself_its_mirror_image_and_a_closer_view_of_either():
+    image = np.arange(40 * 60 * 3, dtype=np.uint32).reshape(40, 60, 3)
+    whole, closer, mirrored, closer_mirrored = views(np.random.default_rng(0), image)
+    np.testing.assert_array_equal(whole, image)
+    np.testing.assert_array_equal(mirrored, image[:, ::-1])
+    for part, of in ((closer, whole), (closer_mirrored, mirrored)):
+        assert 0.75 * 40 <= len(part) < 40 and 0.75 * 60 <= part.shape[1] < 60
+        top, left = np.argwhere((of == part[0, 0]).all(-1))[0]
+        np.testing.assert_array_equal(part, of[top : top + len(part), left : left + part.shape[1]])
