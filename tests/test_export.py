@@ -67,6 +67,12 @@ def exported(run):
     return run / "light.onnx"
 
 
+@pytest.fixture
+def shallow(monkeypatch):
+    """The light network has one block for each stage: enough where it does not matter what is exported."""
+    monkeypatch.setattr(light, "BLOCKS", (0, 0, 0, 0))
+
+
 def test_exported_file_keeps_the_contract(exported):
     import onnx
 
@@ -109,9 +115,9 @@ def test_an_int8_file_s_weights_leave_processors_without_dot_products_room_for_t
     assert max(2 * 255 * int(np.abs(kernel.astype(int)).max()) for kernel in kernels) < 2**15
 
 
-def test_what_another_network_left_does_not_run_in_its_place(tmp_path, monkeypatch):
+@pytest.mark.usefixtures("shallow")
+def test_what_another_network_left_does_not_run_in_its_place(tmp_path):
     """Files of the same weights stay in their card; those of others are removed."""
-    monkeypatch.setattr(light, "BLOCKS", (0, 0, 0, 0))
     run, other = trained(tmp_path / "run"), trained(tmp_path / "other", seed=5)
     stem, card, left = tmp_path / "net", tmp_path / "net.json", tmp_path / "net.int8.onnx"
 
@@ -261,15 +267,15 @@ def test_an_export_that_differs_is_refused_and_leaves_nothing(run, tmp_path, mon
     assert not list(tmp_path.iterdir())
 
 
-def test_datasets_of_silhouettes_have_nothing_to_compare_on(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(light, "BLOCKS", (0, 0, 0, 0))
+@pytest.mark.usefixtures("shallow")
+def test_datasets_of_silhouettes_have_nothing_to_compare_on(tmp_path, capsys):
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     masks = write_prepared(tmp_path / "masks", count=3)
     run = trained(tmp_path / "run")
     config = json.loads((run / "config.json").read_text()) | {"sources": [str(masks)]}
-    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
-    options = ["--i", str(tmp_path / "run")]
+    (run / "config.json").write_text(json.dumps(config))
+    options = ["--i", str(run)]
     for further in (["--photos", str(masks)], ["--quantize", "int8"]):
         with pytest.raises(HandposeError, match=f"{masks}: no labelled hand in it"):
             command.run(parser.parse_args([*options, *further]))
@@ -286,10 +292,10 @@ def test_an_export_over_its_own_source_is_refused(run, tmp_path, source):
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
 
 
+@pytest.mark.usefixtures("shallow")
 def test_an_export_that_is_stopped_leaves_the_old_files_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(light, "BLOCKS", (0, 0, 0, 0))
-    run, tmp_path = trained(tmp_path / "run"), tmp_path / "exported"
-    tmp_path.mkdir()
+    run, folder = trained(tmp_path / "run"), tmp_path / "exported"
+    folder.mkdir()
 
     def stopped(model, path):
         path.write_bytes(b"half of it")
@@ -297,13 +303,13 @@ def test_an_export_that_is_stopped_leaves_the_old_files_whole(tmp_path, monkeypa
 
     old = {f"light{ending}": b"old" for ending in (".onnx", ".weights.h5", ".json")}
     for name, content in old.items():
-        (tmp_path / name).write_bytes(content)
+        (folder / name).write_bytes(content)
     monkeypatch.setattr(keras.Model, "save_weights", stopped)
     with pytest.raises(KeyboardInterrupt):
-        exporting.export(run, tmp_path / "light")
+        exporting.export(run, folder / "light")
     with pytest.raises(KeyboardInterrupt):
-        save_half(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]), tmp_path / "light.weights.h5")
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == old
+        save_half(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]), folder / "light.weights.h5")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == old
 
 
 def test_missing_torn_and_foreign_weights_are_told_in_one_line(run, tmp_path):
