@@ -16,6 +16,7 @@ from handpose.skeleton import SIDES, Side, Skeleton
 from tracker.aim import STILL_THERE, hand_score
 from tracker.detector import Detection, without_doubles
 from tracker.hand import State, TrackedHand
+from tracker.in_shape import camera_in_shape
 from tracker.load import averaging, load_detector, load_predictor
 from tracker.recognise import FindHands, Predictor, Sight, ask_both_ways, on_one_hand, recognise
 from tracker.search import look_everywhere, look_in_part, parts_of
@@ -35,8 +36,10 @@ class HandTracker:
     turned back. hand: a left Skeleton of the user's size. predictor, detector: RegNet and the detector, or stand-ins (default: the
     weights that come with the package, on `runtime` auto, openvino or onnx and `device` auto, cpu or gpu).
 
-    Raises HandposeError where an option makes no sense or weights cannot be used.
+    `frame_camera` is that of the last frame or picture. Raises HandposeError where an option makes no sense or weights cannot be used.
     """
+
+    frame_camera: Camera
 
     def __init__(
         self,
@@ -91,7 +94,9 @@ class HandTracker:
         self._drop_doubles()
         if self._should_detect():
             slots = self._free_slots()
-            for sight in self._sights(image, camera, slots, self._glance, slots + _FEW):
+            with self._timed("detect"):
+                found = self._glance(image)
+            for sight in self._sights(image, camera, found, slots, slots + _FEW):
                 self._welcome(sight, camera, time_s)
         self._let_go(time_s)
         return [track.hand() for track in sorted(self._tracks, key=lambda track: track.number)]
@@ -99,17 +104,28 @@ class HandTracker:
     def picture(self, image_rgb: np.ndarray, fov_deg: float | None = None) -> list[TrackedHand]:
         """Find the hands of a picture on its own, ids from 1, best first; what was tracked before is forgotten.
 
-        `fov_deg` is its own horizontal field of view, where it is known; a camera or a field of view of the tracker's goes before.
+        `fov_deg` is its own horizontal field of view, where it is known; a camera or a field of view of the tracker's goes before. Where
+        nothing is known of a square picture, hands tell whether it was squeezed (`tracker.in_shape`): `frame_camera` then has higher or
+        wider pixels.
         """
         self.reset()
         self.stage_ms = {"detect": 0.0, "regnet": 0.0, "fit": 0.0}
         image, camera = self._prepared(image_rgb, fov_deg)
 
-        def find(whole: np.ndarray) -> list[Detection]:
-            return look_everywhere(whole, self.detector)
+        with self._timed("detect"):
+            found = look_everywhere(image, self.detector)
+        careful = averaging(self.predictor)
 
-        for sight in self._sights(image, camera, self.hands, find, self.hands + _MANY, averaging(self.predictor)):
-            self._welcome(sight, camera, 0.0)
+        def look() -> list[Sight]:
+            return self._sights(image, self.frame_camera, found, self.hands, self.hands + _MANY, careful)
+
+        sights = look()
+        if self.camera is None and self.fov_deg is None and fov_deg is None:
+            with self._timed("regnet"):
+                self.frame_camera = camera_in_shape(image, camera, sights, careful, self.side)
+            sights = look() if self.frame_camera is not camera else sights
+        for sight in sights:
+            self._welcome(sight, self.frame_camera, 0.0)
         self._time_s = math.inf  # whatever comes next begins anew
         return [track.hand() for track in self._tracks]
 
@@ -131,6 +147,7 @@ class HandTracker:
         if frame_rgb.ndim != 3 or frame_rgb.shape[2] != 3 or frame_rgb.dtype != np.uint8:
             raise HandposeError(f"a frame is (H, W, 3) RGB uint8, not {frame_rgb.shape} {frame_rgb.dtype}")
         camera = self.camera_for((frame_rgb.shape[1], frame_rgb.shape[0]), fov_deg)
+        self.frame_camera = camera
         if self._tracks and self._tracks[0].camera.size_px != camera.size_px:
             self.reset()
         return np.ascontiguousarray(frame_rgb[:, ::-1]) if self.mirrored else frame_rgb, camera
@@ -164,17 +181,16 @@ class HandTracker:
         self,
         image: np.ndarray,
         camera: Camera,
+        found: list[Detection],
         slots: int,
-        find: FindHands,
         candidates: int,
         careful: Predictor | None = None,
     ) -> list[Sight]:
-        """Find hands that no track covers, best first; RegNet looks at no more than `candidates` detections."""
+        """Give those hands `found` that no track covers, best first; RegNet looks at no more than `candidates` of them."""
         self._since_detection = 0
-        with self._timed("detect"):
-            found = [detection for detection in find(image) if not self._covered(detection)]
+        new = [detection for detection in found if not self._covered(detection)]
         with self._timed("regnet"):
-            sights = recognise(image, camera, found[:candidates], self.predictor, slots, self.side, careful)
+            sights = recognise(image, camera, new[:candidates], self.predictor, slots, self.side, careful)
         taken = [track.joints_px for track in self._tracks if track.state is State.TRACKED]
         return [one for one in sights if not any(on_one_hand(one.joints_px, joints) for joints in taken)]
 

@@ -153,8 +153,7 @@ def _track(tracker: HandTracker, frame: Frame, summary: Summary, outputs: Output
 
 def _view(tracker: HandTracker, frame: Frame, hands: list[TrackedHand]) -> View:
     image = frame.image[:, ::-1] if tracker.mirrored else frame.image
-    camera = tracker.camera_for((image.shape[1], image.shape[0]), frame.fov_deg)
-    return View(frame.index, frame.time_s, image, hands, camera, tracker.stage_ms)
+    return View(frame.index, frame.time_s, image, hands, tracker.frame_camera, tracker.stage_ms)
 
 
 def _row(tracker: HandTracker, frame: Frame, hands: list[TrackedHand], origin: str) -> Row:
@@ -162,7 +161,7 @@ def _row(tracker: HandTracker, frame: Frame, hands: list[TrackedHand], origin: s
         return frame_row(frame.index, frame.time_s, hands)
     size = (frame.image.shape[1], frame.image.shape[0])
     origin = "exif" if frame.fov_deg and origin == "default" else origin
-    camera = tracker.camera_for(size, frame.fov_deg).to_dict() | {"origin": origin}
+    camera = tracker.frame_camera.to_dict() | {"origin": origin}
     return frame_row(frame.index, None, hands, image=frame.name, size_px=list(size), camera=camera)
 
 

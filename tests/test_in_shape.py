@@ -1,0 +1,93 @@
+"""Square pictures that were squeezed: the hands in them tell their shape."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+from tracker_fakes import Hand, World, moving_hand
+
+from handpose.camera import Camera
+from handpose.data import photos
+from tracker import HandTracker, in_shape
+
+SQUARE = Camera.from_fov((480, 480))
+MARGIN = 174  # px, above and below a picture of 448
+
+
+class KnowsShape(World):
+    """Expects to be as wrong as the camera's pixels are far from those of a picture of `shape`."""
+
+    shape = 1.0
+
+    def __call__(self, image, crops, sides):
+        off = [abs(np.log(crop.source.fy / crop.source.fx / self.shape)) for crop in crops]
+        return [
+            dataclasses.replace(seen, sigma_px=crop.side_px * (0.01 + 0.02 * far) * np.ones(21))
+            for seen, crop, far in zip(super().__call__(image, crops, sides), crops, off, strict=True)
+        ]
+
+
+def world_of(shape: float, count: int = 1, size_px=(480, 480)) -> KnowsShape:
+    """Hands that lie alike in the mirror, where the picture is looked at too."""
+    middle_mm = (size_px[0] - 640) / 2 * 520 / 600
+    places_mm = [middle_mm] if count == 1 else [middle_mm - 130, middle_mm + 130]
+    world = KnowsShape([Hand("right", lambda i, x=x: moving_hand(i, x, 0)) for x in places_mm])
+    world.shape, world.size_px = shape, size_px
+    return world
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("shape", [9 / 16, 2 / 3, 3 / 4, 1.0, 4 / 3, 3 / 2, 16 / 9])
+def test_a_squeezed_picture_is_seen_in_its_shape(shape, count):
+    world = world_of(shape, count)
+    tracker = HandTracker(predictor=world, detector=world.detector)
+    assert len(tracker.picture(world.frame(0))) == count
+    assert tracker.frame_camera.fy / tracker.frame_camera.fx == pytest.approx(shape)
+    assert max(tracker.frame_camera.size_px) == 480 and tracker.frame_camera.cx == SQUARE.cx
+
+
+@pytest.mark.parametrize("known", [{"camera": SQUARE}, {"fov_deg": 60.0}])
+def test_a_camera_that_is_known_stays(known):
+    world = world_of(16 / 9)
+    tracker = HandTracker(**known, predictor=world, detector=world.detector)
+    assert tracker.picture(world.frame(0)) and tracker.frame_camera == SQUARE
+    free = HandTracker(predictor=world, detector=world.detector)
+    assert free.picture(world.frame(0), 60.0) and free.frame_camera == SQUARE, "its EXIF tells"
+
+
+def test_other_pictures_videos_and_pictures_without_hands_stay_as_they_are():
+    wide = world_of(4 / 3, size_px=(640, 480))
+    tracker = HandTracker(predictor=wide, detector=wide.detector)
+    assert tracker.picture(wide.frame(0)) and tracker.frame_camera == Camera.from_fov((640, 480))
+    world = world_of(16 / 9)
+    world.hidden.add(1)
+    tracker = HandTracker(predictor=world, detector=world.detector)
+    assert tracker(world.frame(0), 0.0) and tracker.frame_camera == SQUARE
+    assert tracker.picture(world.frame(1)) == [] and tracker.frame_camera == SQUARE
+
+
+@pytest.mark.parametrize("shape", [9 / 16, 4 / 3, 16 / 9])
+def test_pixels_of_a_square_show_what_those_of_the_picture_showed(shape):
+    """Rays through a picture of 60 degrees across its longer side, and through the square that it was squeezed into."""
+    whole = Camera.from_fov((round(900 * max(shape, 1)), round(900 * max(1 / shape, 1))))
+    points = np.random.default_rng(0).uniform(0, 1, (50, 2))
+    in_whole, in_square = ((points * size - 0.5) for size in (whole.size_px, SQUARE.size_px))
+    np.testing.assert_allclose(in_shape._of_shape(SQUARE, shape).rays(in_square), whole.rays(in_whole), atol=2e-3)
+
+
+def test_hands_of_real_pictures_are_placed_better(shared_data):
+    """Pictures made 9:16 by margins, then squeezed."""
+    found = [photo for photo in photos.read(shared_data / "real" / "hands_dguzk").photos if len(photo.hands) == 1]
+    tracker, near = HandTracker(hands=1), {"square": [], "in shape": []}
+    for photo in (found[i] for i in np.linspace(0, len(found) - 1, 6).astype(int)):
+        whole = cv2.copyMakeBorder(photo.read(), MARGIN, MARGIN, 0, 0, cv2.BORDER_REFLECT)
+        square = cv2.resize(whole, (256, 256), interpolation=cv2.INTER_AREA)
+        size = whole.shape[1::-1]
+        joints_px = (photo.hands[0].joints_px + (0, MARGIN) + 0.5) * 256 / np.array(size) - 0.5
+        for name, camera in (("square", Camera.from_fov((256, 256))), ("in shape", None)):
+            tracker.camera = camera
+            hands = tracker.picture(square)
+            off = np.linalg.norm(hands[0].joints_px - joints_px, axis=1) if hands else np.full(21, np.inf)
+            near[name] += (off < 0.05 * np.ptp(joints_px, axis=0).max()).tolist()
+    assert np.mean(near["in shape"]) > np.mean(near["square"]) + 0.1, {k: np.mean(v) for k, v in near.items()}
