@@ -63,7 +63,7 @@ def _tensorflow_step(networks, trained, losses, optimizer):
         values, pictures = update(part)
         return context.all_reduce("MEAN", values), {name: context.all_gather(p, 0) for name, p in pictures.items()}
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def compiled(batch):
         if strategy is None:
             return update(batch)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,15 +22,35 @@ Run = Callable[[np.ndarray], Arrays]
 
 
 class Served:
-    """A Keras model of uint8 pictures (N, S, S, 3), converted once for all the files that are made of it."""
+    """A Keras model of uint8 pictures (N, S, S, 3), converted once for all the files that are made of it; `scratch` is an empty folder."""
 
-    def __init__(self, model):
-        self.model = model
+    def __init__(self, model, scratch: Path):
+        self.model, self.scratch = model, scratch
 
     @cached_property
     def onnx(self):
         """The same as an ONNX model; whoever writes it takes a copy."""
         return to_onnx(self.model, self.model.input_shape[1])
+
+    @cached_property
+    def saved_model(self) -> Path:
+        """The same as a SavedModel."""
+        tensorflow()
+        folder = self.scratch / "saved_model"
+        self.model.export(folder, format="tf_saved_model", verbose=False)
+        return folder
+
+    def onnx_file(self, card: dict[str, Any], calibration: np.ndarray | None) -> Path:
+        """The same as an ONNX file, in int8 where there are pictures to calibrate it by."""
+        path = self.scratch / ("float32.onnx" if calibration is None else "int8.onnx")
+        if not path.exists():
+            halved = calibration is None
+            write_onnx(deepcopy(self.onnx), path, card, weights=self.model.get_weights(), halved=halved)
+            if calibration is not None:
+                from regnet.quantise import quantise_onnx
+
+                quantise_onnx(path, calibration)
+        return path
 
 
 @dataclass(frozen=True)
@@ -47,33 +67,23 @@ class Format:
 
 
 def _write_onnx(served: Served, path: Path, card: dict[str, Any], calibration: np.ndarray | None) -> None:
-    weights = served.model.get_weights()
-    write_onnx(deepcopy(served.onnx), path, card, weights=weights, halved=calibration is None)
-    if calibration is not None:
-        from regnet.quantise import quantise_onnx
-
-        quantise_onnx(path, calibration)
+    shutil.copyfile(served.onnx_file(card, calibration), path)
 
 
 def _write_openvino(served: Served, path: Path, card: dict[str, Any], calibration: np.ndarray | None) -> None:
     import openvino
 
-    with TemporaryDirectory() as folder:
-        onnx_path = Path(folder) / "model.onnx"
-        _write_onnx(served, onnx_path, card, calibration)
-        openvino.save_model(openvino.convert_model(onnx_path), path, compress_to_fp16=False)
+    model = openvino.convert_model(served.onnx_file(card, calibration))
+    openvino.save_model(model, path, compress_to_fp16=False)
 
 
 def _write_saved_model(served: Served, path: Path, card: dict[str, Any], calibration: np.ndarray | None) -> None:
-    tensorflow()
-    served.model.export(path, format="tf_saved_model", verbose=False)
+    shutil.copytree(served.saved_model, path)
 
 
 def _write_litert(served: Served, path: Path, card: dict[str, Any], calibration: np.ndarray | None) -> None:
     tf = tensorflow()
-    with TemporaryDirectory() as folder:
-        _write_saved_model(served, Path(folder), card, calibration)
-        path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+    path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(served.saved_model)).convert())
 
 
 def load_onnx(path: Path) -> Run:

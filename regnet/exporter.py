@@ -88,15 +88,19 @@ def export(
     round_weights(model)
     card, size = _card(config), config["input_size"]
     picture = keras.Input((size, size, 3), dtype="uint8", name="image")
-    served = Served(keras.Model(picture, serving_function(model)(picture)))
+    whole = keras.Model(picture, serving_function(model)(picture))
     images = test_pattern(size) if images is None else images
-    reference = served.model.predict_on_batch(images)
+    reference = whole.predict_on_batch(images)
 
-    exported = [Exported("keras", weights, served.model.predict_on_batch, {})]
-    with TemporaryDirectory(prefix=f".{stem.name}.", dir=stem.parent) as drafts:
+    exported = [Exported("keras", weights, whole.predict_on_batch, {})]
+    with TemporaryDirectory() as scratch, TemporaryDirectory(prefix=f".{stem.name}.", dir=stem.parent) as drafts:
+        served = Served(whole, Path(scratch))
         for name, ending, pictures in _variants(formats, calibration):
             draft = Path(drafts) / f"{stem.name}{ending}"
-            FORMATS[name].write(served, draft, card, pictures)
+            try:
+                FORMATS[name].write(served, draft, card, pictures)
+            except OSError as error:
+                raise HandposeError(f"{draft.name}: cannot be written ({error.strerror})") from error
             loaded = FORMATS[name].load(draft)
             difference = differences(loaded(images), reference)
             if pictures is None and max(difference.values()) > TOLERANCE:

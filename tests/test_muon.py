@@ -41,3 +41,43 @@ def test_weight_decay_is_the_same_for_all():
     optimizer.apply_gradients([(keras.ops.zeros(kernel.shape), kernel) for kernel in kernels])
     for kernel in kernels:
         np.testing.assert_allclose(np.array(kernel), 0.95, atol=1e-6)
+
+
+def test_variables_go_the_same_way_together_as_alone():
+    """Kernels of one shape, tall ones, biases, with gradients longer than the clip, and shorter, for three steps."""
+    shapes = [(3, 3, 32, 48), (40,), (3, 3, 32, 48), (1, 1, 48, 96), (3, 3, 3, 8), (), (64, 5)]
+    rng = np.random.default_rng(0)
+    starts = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    steps = [[rng.normal(0, 10.0**-i, shape).astype(np.float32) for i, shape in enumerate(shapes)] for _ in range(3)]
+
+    def moved(chosen):
+        variables = [keras.Variable(starts[i]) for i in chosen]
+        optimizer = Muon(0.01, weight_decay=0.1, clipnorm=1.0)
+        optimizer.build(variables)
+        for gradients in steps:
+            optimizer.apply_gradients(
+                [(keras.ops.convert_to_tensor(gradients[i]), v) for i, v in zip(chosen, variables, strict=True)]
+            )
+        return [np.array(variable) for variable in variables]
+
+    for i, together in enumerate(moved(range(len(shapes)))):
+        np.testing.assert_allclose(together, moved([i])[0], atol=2e-5, err_msg=str(shapes[i]))
+
+
+def test_a_clipped_gradient_is_as_long_as_the_clip():
+    """AdamW's moments tell: the second one of a gradient of length 30, clipped to 5."""
+    variable = keras.Variable(np.zeros(9, np.float32))
+    optimizer = Muon(0.01, weight_decay=0.0, clipnorm=5.0)
+    optimizer.build([variable])
+    optimizer.apply_gradients([(keras.ops.ones(9) * 10.0, variable)])
+    moments = {one.name: np.array(one) for one in optimizer.variables}
+    np.testing.assert_allclose(moments["square"].sum(), 0.001 * 25.0, rtol=1e-4)
+    np.testing.assert_allclose(moments["mean"], 0.1 * 5 / 3, rtol=1e-4)
+
+
+def test_a_variable_without_gradient_is_told():
+    variables = [keras.Variable(np.zeros(9, np.float32)) for _ in range(2)]
+    optimizer = Muon(0.01, weight_decay=0.0)
+    optimizer.build(variables)
+    with pytest.raises(ValueError, match="without a gradient"):
+        optimizer.apply_gradients([(keras.ops.ones(9), variables[0])])

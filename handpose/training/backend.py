@@ -43,7 +43,7 @@ def _tensorflow_step(model, loss_function, optimizer) -> TrainStep:
     if tf.distribute.has_strategy():
         return _mirrored_step(model, loss_function, optimizer)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def compiled(inputs, targets):
         with tf.GradientTape() as tape:
             losses = loss_function(model(inputs, training=True), targets)
@@ -90,7 +90,7 @@ def _mirrored_step(model, loss_function, optimizer) -> TrainStep:
         optimizer.apply_gradients(zip(shares, model.trainable_variables, strict=True))
         return losses
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def compiled(inputs, targets):
         losses = strategy.run(on_each, (inputs, targets))
         return {name: strategy.experimental_local_results(value)[0] for name, value in losses.items()}

@@ -34,7 +34,7 @@ def to_onnx(function: Callable[[Any], dict[str, Any]], input_size: int):
 
     signature = [tf.TensorSpec((None, input_size, input_size, 3), tf.uint8, name="image")]
 
-    @tf.function(input_signature=signature)
+    @tf.function(input_signature=signature, autograph=False)
     def named(image):
         return {name: tf.identity(value, name=name) for name, value in function(image).items()}
 
