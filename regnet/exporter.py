@@ -16,7 +16,7 @@ from handpose.errors import HandposeError
 from handpose.outputs import same_file
 from handpose.runtime import INT8
 from handpose.skeleton import N_JOINTS
-from handpose.training.exported import listed, round_weights, save_half, sha256_of, test_pattern, write_card
+from handpose.training.exported import listed, round_weights, save_half, sha256_of, tensorflow, test_pattern, write_card
 from regnet.export_formats import FORMATS, Arrays, Run, Served
 
 TOLERANCE = 1e-3
@@ -92,15 +92,21 @@ def export(
     images = test_pattern(size) if images is None else images
     reference = whole.predict_on_batch(images)
 
+    beside: Any = {"prefix": f".{stem.name}.", "dir": stem.parent}
     exported = [Exported("keras", weights, whole.predict_on_batch, {})]
-    with TemporaryDirectory() as scratch, TemporaryDirectory(prefix=f".{stem.name}.", dir=stem.parent) as drafts:
+    with TemporaryDirectory(**beside) as scratch, TemporaryDirectory(**beside) as drafts:
         served = Served(whole, Path(scratch))
         for name, ending, pictures in _variants(formats, calibration):
             draft = Path(drafts) / f"{stem.name}{ending}"
             try:
                 FORMATS[name].write(served, draft, card, pictures)
-            except OSError as error:
-                raise HandposeError(f"{draft.name}: cannot be written ({error.strerror})") from error
+            except (
+                OSError,
+                RuntimeError,
+                tensorflow().errors.OpError,
+            ) as error:  # each converter has its own for a full disk
+                words = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0]
+                raise HandposeError(f"{draft.name}: cannot be written ({words})") from error
             loaded = FORMATS[name].load(draft)
             difference = differences(loaded(images), reference)
             if pictures is None and max(difference.values()) > TOLERANCE:

@@ -267,6 +267,25 @@ def test_an_export_that_differs_is_refused_and_leaves_nothing(run, tmp_path, mon
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (RuntimeError("basic_ios::clear: iostream error\nmore"), "basic_ios::clear: iostream error"),
+        (shutil.Error([("a", "b", "No space left")]), "No space left"),
+    ],
+)
+def test_a_full_disk_is_told_in_one_line(run, tmp_path, monkeypatch, error, told):
+    def write(served, path, card, calibration):
+        path.write_bytes(b"half of it")
+        raise error
+
+    monkeypatch.setitem(FORMATS, "onnx", Format(".onnx", write, load_onnx))
+    with pytest.raises(HandposeError, match=f"^net.onnx: cannot be written .*{told}[^\n]*$"):
+        exporting.export(run, tmp_path / "net")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.usefixtures("shallow")
 def test_datasets_of_silhouettes_have_nothing_to_compare_on(tmp_path, capsys):
     parser = argparse.ArgumentParser()

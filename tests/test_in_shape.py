@@ -9,7 +9,8 @@ from tracker_fakes import Hand, World, moving_hand
 
 from handpose.camera import Camera
 from handpose.data import photos
-from tracker import HandTracker, in_shape
+from tracker import HandTracker, cli, in_shape
+from tracker.track_file import read_tracks
 
 SQUARE = Camera.from_fov((480, 480))
 MARGIN = 174  # px, above and below a picture of 448
@@ -28,11 +29,11 @@ class KnowsShape(World):
         ]
 
 
-def world_of(shape: float, count: int = 1, size_px=(480, 480)) -> KnowsShape:
+def world_of(shape: float, count: int = 1, size_px=(480, 480), kind=KnowsShape) -> KnowsShape:
     """Hands that lie alike in the mirror, where the picture is looked at too."""
     middle_mm = (size_px[0] - 640) / 2 * 520 / 600
     places_mm = [middle_mm] if count == 1 else [middle_mm - 130, middle_mm + 130]
-    world = KnowsShape([Hand("right", lambda i, x=x: moving_hand(i, x, 0)) for x in places_mm])
+    world = kind([Hand("right", lambda i, x=x: moving_hand(i, x, 0)) for x in places_mm])
     world.shape, world.size_px = shape, size_px
     return world
 
@@ -44,7 +45,39 @@ def test_a_squeezed_picture_is_seen_in_its_shape(shape, count):
     tracker = HandTracker(predictor=world, detector=world.detector)
     assert len(tracker.picture(world.frame(0))) == count
     assert tracker.frame_camera.fy / tracker.frame_camera.fx == pytest.approx(shape)
-    assert max(tracker.frame_camera.size_px) == 480 and tracker.frame_camera.cx == SQUARE.cx
+
+
+@pytest.mark.parametrize("shape", [1.2, 1 / 1.2])
+def test_another_shape_has_to_be_clearly_better(shape):
+    """Of 4:3 such a picture would be less wrong than as a square, by a tenth."""
+    world = world_of(shape)
+    tracker = HandTracker(predictor=world, detector=world.detector)
+    assert tracker.picture(world.frame(0)) and tracker.frame_camera == SQUARE
+
+
+def test_a_shape_that_loses_hands_is_not_taken():
+    class Lost(KnowsShape):
+        def __call__(self, image, crops, sides):
+            seen = super().__call__(image, crops, sides)
+            square = [crop.source.fx == crop.source.fy for crop in crops]
+            return [
+                one if whole else dataclasses.replace(one, presence=0.3)
+                for one, whole in zip(seen, square, strict=True)
+            ]
+
+    world = world_of(16 / 9, kind=Lost)
+    tracker = HandTracker(predictor=world, detector=world.detector)
+    assert len(tracker.picture(world.frame(0))) == 1 and tracker.frame_camera == SQUARE
+
+
+def test_its_row_holds_the_camera_in_shape(tmp_path, monkeypatch):
+    world = world_of(16 / 9).loaded(monkeypatch)
+    folder = tmp_path / "set"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "a.png"), world.frame(0)[..., ::-1])
+    assert cli.main(["--images", str(folder), "--output", str(tmp_path / "t.jsonl")]) == 0
+    (row,) = read_tracks(tmp_path / "t.jsonl")[1]
+    assert row["hands"] and row["camera"]["fy"] / row["camera"]["fx"] == pytest.approx(16 / 9)
 
 
 @pytest.mark.parametrize("known", [{"camera": SQUARE}, {"fov_deg": 60.0}])

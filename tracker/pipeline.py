@@ -105,8 +105,8 @@ class HandTracker:
         """Find the hands of a picture on its own, ids from 1, best first; what was tracked before is forgotten.
 
         `fov_deg` is its own horizontal field of view, where it is known; a camera or a field of view of the tracker's goes before. Where
-        nothing is known of a square picture, hands tell whether it was squeezed (`tracker.in_shape`): `frame_camera` then has higher or
-        wider pixels.
+        nothing is known of a square picture, the hands found in it tell whether it was squeezed (`tracker.in_shape`): `frame_camera` then
+        has higher or wider pixels.
         """
         self.reset()
         self.stage_ms = {"detect": 0.0, "regnet": 0.0, "fit": 0.0}
@@ -116,14 +116,16 @@ class HandTracker:
             found = look_everywhere(image, self.detector)
         careful = averaging(self.predictor)
 
-        def look() -> list[Sight]:
-            return self._sights(image, self.frame_camera, found, self.hands, self.hands + _MANY, careful)
+        def look(camera: Camera) -> list[Sight]:
+            return self._sights(image, camera, found, self.hands, self.hands + _MANY, careful)
 
-        sights = look()
+        sights = look(camera)
         if self.camera is None and self.fov_deg is None and fov_deg is None:
             with self._timed("regnet"):
-                self.frame_camera = camera_in_shape(image, camera, sights, careful, self.side)
-            sights = look() if self.frame_camera is not camera else sights
+                shaped = camera_in_shape(image, camera, sights, careful, self.side)
+            again = look(shaped) if shaped is not camera else []
+            if len(again) >= len(sights):
+                self.frame_camera, sights = shaped, again
         for sight in sights:
             self._welcome(sight, self.frame_camera, 0.0)
         self._time_s = math.inf  # whatever comes next begins anew

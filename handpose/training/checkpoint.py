@@ -90,5 +90,7 @@ def values_of(variables) -> list[np.ndarray]:
 
 def assign_to(variables, values: list[np.ndarray]) -> None:
     """Set Keras variables. Raises ValueError where number or shapes differ."""
+    if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
+        raise ValueError("other networks, or of an older version: --init begins anew from weights")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

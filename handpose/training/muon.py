@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from itertools import accumulate, groupby
 
 import keras
-import numpy as np
 from keras import ops
 
 _LEAST_SIDE = 32  # a smaller matrix, and what is no convolution's kernel, takes AdamW's step
@@ -41,11 +40,8 @@ class Muon(keras.optimizers.Optimizer):
         self._sizes = [math.prod(variables[i].shape) for i in self._others]
         self._mean, self._square = (self.add_variable((sum(self._sizes),), name=name) for name in ("mean", "square"))
 
-    def _clip_gradients(self, grads):
-        return grads  # they are clipped where they lie end to end
-
     def _apply_weight_decay(self, variables) -> None:
-        pass  # so are variables decayed where they are updated
+        pass  # variables are decayed where they are updated
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate) -> None:
         if keras.backend.backend() == "tensorflow":  # which comes to the next method, once gradients are summed up
@@ -80,9 +76,6 @@ class Muon(keras.optimizers.Optimizer):
             rows, columns = _matrix_shape(shape)
             gradient = ops.stack([gradients[place] for place in chosen])
             gradient = ops.reshape(gradient, (len(chosen), rows, columns))
-            if self.clipnorm is not None:
-                norm = ops.norm(gradient, axis=(1, 2), keepdims=True)
-                gradient = gradient * (self.clipnorm / ops.maximum(norm, self.clipnorm))
             before = ops.stack([_MOMENTUM * self._momenta[place] for place in chosen])
             momentum = ops.reshape(before, gradient.shape) + gradient
             update = _orthogonalised(gradient + _MOMENTUM * momentum) * (_RATE * math.sqrt(max(rows, columns)))
@@ -96,10 +89,6 @@ class Muon(keras.optimizers.Optimizer):
         if not gradients:
             return {}
         flat = ops.concatenate([ops.reshape(gradient, (-1,)) for gradient in gradients])
-        if self.clipnorm is not None:
-            owner = np.repeat(np.arange(len(self._sizes)), self._sizes)
-            norm = ops.sqrt(ops.segment_sum(ops.square(flat), owner, len(self._sizes)))
-            flat = flat * ops.take(self.clipnorm / ops.maximum(norm, self.clipnorm), owner)
         step = ops.cast(self.iterations + 1, "float32")
         mean = _BETAS[0] * self._mean + (1 - _BETAS[0]) * flat
         square = _BETAS[1] * self._square + (1 - _BETAS[1]) * ops.square(flat)
