@@ -44,8 +44,8 @@ class Served:
         """The same as an ONNX file, in int8 where there are pictures to calibrate it by."""
         path = self.scratch / ("float32.onnx" if calibration is None else "int8.onnx")
         if not path.exists():
-            halved = calibration is None
-            write_onnx(deepcopy(self.onnx), path, card, weights=self.model.get_weights(), halved=halved)
+            weights = self.model.get_weights()
+            write_onnx(deepcopy(self.onnx), path, card, weights=weights, halved=calibration is None)
             if calibration is not None:
                 from regnet.quantise import quantise_onnx
 

@@ -9,7 +9,7 @@ from tracker_fakes import Hand, World, moving_hand
 
 from handpose.camera import Camera
 from handpose.data import photos
-from tracker import HandTracker, cli, in_shape
+from tracker import HandTracker, cli
 from tracker.track_file import read_tracks
 
 SQUARE = Camera.from_fov((480, 480))
@@ -106,7 +106,10 @@ def test_pixels_of_a_square_show_what_those_of_the_picture_showed(shape):
     whole = Camera.from_fov((round(900 * max(shape, 1)), round(900 * max(1 / shape, 1))))
     points = np.random.default_rng(0).uniform(0, 1, (50, 2))
     in_whole, in_square = ((points * size - 0.5) for size in (whole.size_px, SQUARE.size_px))
-    np.testing.assert_allclose(in_shape._of_shape(SQUARE, shape).rays(in_square), whole.rays(in_whole), atol=2e-3)
+    world = world_of(shape)
+    tracker = HandTracker(predictor=world, detector=world.detector)
+    tracker.picture(world.frame(0))
+    np.testing.assert_allclose(tracker.frame_camera.rays(in_square), whole.rays(in_whole), atol=2e-3)
 
 
 def test_hands_of_real_pictures_are_placed_better(shared_data):

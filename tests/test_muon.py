@@ -7,12 +7,20 @@ import pytest
 from handpose.training.muon import Muon
 
 
+def _moved(optimizer, starts, steps):
+    """Begin variables at `starts`, take steps with a gradient for each, and give where they come to."""
+    variables = [keras.Variable(start) for start in starts]
+    optimizer.build(variables)
+    for gradients in steps:
+        optimizer.apply_gradients(
+            [(keras.ops.convert_to_tensor(gradient), v) for gradient, v in zip(gradients, variables, strict=True)]
+        )
+    return [np.array(variable) for variable in variables]
+
+
 def _updated(shape, gradient):
-    variable = keras.Variable(np.zeros(shape, np.float32))
-    optimizer = Muon(0.1, weight_decay=0.0)
-    optimizer.build([variable])
-    optimizer.apply_gradients([(keras.ops.convert_to_tensor(gradient), variable)])
-    return -np.array(variable) / 0.1
+    (moved,) = _moved(Muon(0.1, weight_decay=0.0), [np.zeros(shape, np.float32)], [[gradient]])
+    return -moved / 0.1
 
 
 @pytest.mark.parametrize("shape", [(3, 3, 16, 40), (1, 1, 48, 64), (1, 1, 64, 48)])
@@ -51,33 +59,20 @@ def test_variables_go_the_same_way_together_as_alone():
     steps = [[rng.normal(0, 10.0**-i, shape).astype(np.float32) for i, shape in enumerate(shapes)] for _ in range(3)]
 
     def moved(chosen):
-        variables = [keras.Variable(starts[i]) for i in chosen]
         optimizer = Muon(0.01, weight_decay=0.1, clipnorm=1.0)
-        optimizer.build(variables)
-        for gradients in steps:
-            optimizer.apply_gradients(
-                [(keras.ops.convert_to_tensor(gradients[i]), v) for i, v in zip(chosen, variables, strict=True)]
-            )
-        return [np.array(variable) for variable in variables]
+        return _moved(optimizer, [starts[i] for i in chosen], [[gradients[i] for i in chosen] for gradients in steps])
 
     for i, together in enumerate(moved(range(len(shapes)))):
         np.testing.assert_allclose(together, moved([i])[0], atol=2e-5, err_msg=str(shapes[i]))
-
-
-def _three_steps(optimizer, start, gradients):
-    variable = keras.Variable(start)
-    optimizer.build([variable])
-    for gradient in gradients:
-        optimizer.apply_gradients([(keras.ops.convert_to_tensor(gradient), variable)])
-    return np.array(variable)
 
 
 def test_steps_of_all_else_are_those_of_keras_adamw():
     rng = np.random.default_rng(1)
     start, gradients = rng.normal(size=(7, 5)).astype(np.float32), rng.normal(size=(3, 7, 5)).astype(np.float32)
     options = {"weight_decay": 0.1, "clipnorm": 2.0}
-    theirs = _three_steps(keras.optimizers.AdamW(0.01, **options), start, gradients)
-    np.testing.assert_allclose(_three_steps(Muon(0.01, **options), start, gradients), theirs, atol=1e-6)
+    optimizers = keras.optimizers.AdamW(0.01, **options), Muon(0.01, **options)
+    theirs, ours = (_moved(optimizer, [start], gradients[:, None])[0] for optimizer in optimizers)
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 def test_steps_of_a_kernel_are_those_of_jordan_et_al():
@@ -94,9 +89,9 @@ def test_steps_of_a_kernel_are_those_of_jordan_et_al():
             square = x @ x.T
             x = 3.4445 * x + (-4.775 * square + 2.0315 * square @ square) @ x
         matrix = matrix * (1 - 0.01 * 0.1) - 0.01 * 0.2 * np.sqrt(64) * x
-    ours = _three_steps(Muon(0.01, weight_decay=0.1, clipnorm=2.0), start, gradients.astype(np.float32))[0, 0]
+    (ours,) = _moved(Muon(0.01, weight_decay=0.1, clipnorm=2.0), [start], gradients[:, None].astype(np.float32))
     moved = np.linalg.norm(matrix - start[0, 0])
-    assert np.linalg.norm(ours - matrix) < 0.06 * moved, "in bfloat16"
+    assert np.linalg.norm(ours[0, 0] - matrix) < 0.06 * moved, "in bfloat16"
 
 
 def test_a_variable_without_gradient_is_told():

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from handpose.camera import Camera
-from handpose.skeleton import SIDES, Side
+from handpose.skeleton import Side
 from tracker.aim import crop_around
-from tracker.recognise import Predictor, Sight, ask_both_ways
+from tracker.recognise import Predictor, Sight, ask_both_ways, both_ways
 from tracker.side import SideVote
 
-_SHAPES = (4 / 3, 3 / 2, 16 / 9)
+_SHAPES = ((4, 3), (3, 4), (3, 2), (2, 3), (16, 9), (9, 16))
 _SQUARE = 0.02  # by which sides differ at most
 # By this factor less wrong, all hands multiplied, they have to be expected in another shape, as if of ten square pictures three were
 # squeezed: people held out and rendered hands lose next to nothing by it where they are not, and win most where they are (docs/LOG.md).
@@ -32,16 +32,10 @@ def camera_in_shape(
     """
     if not sights or abs(image.shape[1] / image.shape[0] - 1) > _SQUARE:
         return camera
-    others = [_of_shape(camera, shape) for ratio in _SHAPES for shape in (ratio, 1 / ratio)]
+    others = [Camera.from_fov(shape).scaled_to(camera.size_px) for shape in _SHAPES]
     errors = np.array([_expected_error(image, one, sights, predictor, side) for one in (camera, *others)])
     errors[0] *= _LESS_WRONG
     return (camera, *others)[int(errors.argmin())]
-
-
-def _of_shape(camera: Camera, shape: float) -> Camera:
-    """See a square picture as one whose width was `shape` of its height; its longer side is seen as wide as the square's."""
-    fx, fy = camera.fx * max(1 / shape, 1.0), camera.fy * max(shape, 1.0)
-    return Camera(fx, fy, camera.cx, camera.cy, camera.size_px)
 
 
 def _expected_error(
@@ -49,10 +43,9 @@ def _expected_error(
 ) -> float:
     """Say how wrong RegNet expects to be of hands seen through a camera [crop sides], all hands multiplied."""
     crops = [crop_around(camera, sight.joints_px, sight.crop) for sight in sights]
-    answers = iter(predictor(image, [crop for crop in crops for _ in SIDES], SIDES * len(crops)))
     product = 1.0
-    for crop in crops:
-        ways, vote = {way: next(answers) for way in SIDES}, SideVote(side)
+    for crop, ways in zip(crops, both_ways(image, crops, predictor), strict=True):
+        vote = SideVote(side)
         ask_both_ways(ways, vote)
         product *= float(ways[vote.side].sigma_px.mean()) / crop.side_px
     return product

@@ -69,7 +69,7 @@ def recognise(
     size = predictor.input_size
     crops = [Crop.from_box(camera, one.centre_px, one.side_px * MARGIN, one.roll_rad, size) for one in detections]
     looks: list[_Look] = []
-    for crop, ways, detection in zip(crops, _both_ways(image, crops, predictor), detections, strict=True):
+    for crop, ways, detection in zip(crops, both_ways(image, crops, predictor), detections, strict=True):
         vote = SideVote(side)
         vote.add(detection.left, _DETECTORS_SAY)
         ask_both_ways(ways, vote)
@@ -80,7 +80,7 @@ def recognise(
             _turn(image, look, predictor)
         for again in [predictor, careful] if careful else [predictor]:
             look.crop = crop_around(camera, look.best.joints_px, look.crop)
-            (look.ways,) = _both_ways(image, [look.crop], again)
+            (look.ways,) = both_ways(image, [look.crop], again)
             ask_both_ways(look.ways, look.vote)
         look.vote.temper()
     least = 0.0 if careful else STILL_THERE  # or the next frame would drop it
@@ -117,19 +117,20 @@ def ask_both_ways(ways: dict[Side, Prediction], vote: SideVote) -> None:
     vote.add(odds / (1 + odds))
 
 
+def both_ways(image: np.ndarray, crops: Sequence[Crop], predictor: Predictor) -> list[dict[Side, Prediction]]:
+    """Have RegNet look at crops of a picture (H, W, 3), each taken for either side."""
+    answers = iter(predictor(image, [crop for crop in crops for _ in SIDES], SIDES * len(crops)))
+    return [{side: next(answers) for side in SIDES} for _ in crops]
+
+
 def on_one_hand(a: np.ndarray, b: np.ndarray) -> bool:
     """Say whether joints (21, 2) [px] of two tracks lie on one hand."""
     size = max(float(np.ptp(a, axis=0).max()), float(np.ptp(b, axis=0).max()), 1.0)
     return bool(np.linalg.norm(a - b, axis=-1).mean() < _SAME_HAND * size)
 
 
-def _both_ways(image: np.ndarray, crops: Sequence[Crop], predictor: Predictor) -> list[dict[Side, Prediction]]:
-    answers = iter(predictor(image, [crop for crop in crops for _ in SIDES], SIDES * len(crops)))
-    return [{side: next(answers) for side in SIDES} for _ in crops]
-
-
 def _turn(image: np.ndarray, look: _Look, predictor: Predictor) -> None:
     """Try the hand turned in the picture, and keep the best of all looks."""
     turned = [look.crop.jittered(np.zeros(2), 1.0, roll) for roll in _TURNS_RAD]
-    looks = [(look.crop, look.ways), *zip(turned, _both_ways(image, turned, predictor), strict=True)]
+    looks = [(look.crop, look.ways), *zip(turned, both_ways(image, turned, predictor), strict=True)]
     look.crop, look.ways = max(looks, key=lambda one: hand_score(one[1][look.vote.side]))

@@ -1,4 +1,4 @@
-"""The gradient step, the one place where the TensorFlow and JAX backends differ.
+"""The gradient step, where the TensorFlow and JAX backends differ, as they do in how an optimiser's update runs (`muon`).
 
 Inside `handpose.training.distribute.over` a step gives each device its part of the batch and computes what one device would: batch norm
 sees the whole batch, and losses too, which divide by counts over all of it.

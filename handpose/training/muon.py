@@ -35,7 +35,7 @@ class Muon(keras.optimizers.Optimizer):
             return
         super().build(variables)
         self._matrices = [index for index, variable in enumerate(variables) if _is_matrix(variable.shape)]
-        self._others = [index for index in range(len(variables)) if index not in set(self._matrices)]
+        self._others = [index for index, variable in enumerate(variables) if not _is_matrix(variable.shape)]
         self._momenta = [self.add_variable_from_reference(variables[i], name="momentum") for i in self._matrices]
         self._sizes = [math.prod(variables[i].shape) for i in self._others]
         self._mean, self._square = (self.add_variable((sum(self._sizes),), name=name) for name in ("mean", "square"))
