@@ -8,18 +8,31 @@ import pytest
 from tracker_fakes import Hand, World, moving_hand
 
 from handpose.camera import Camera
+from handpose.crop import Crop
 from handpose.data import photos
 from tracker import HandTracker, cli
+from tracker.detector import Detection
+from tracker.in_shape import look_in_shape
 from tracker.track_file import read_tracks
 
 SQUARE = Camera.from_fov((480, 480))
 MARGIN = 174  # px, above and below a picture of 448
 
 
+def scaled(found: Detection, ratio: np.ndarray) -> Detection:
+    centre_px = (found.centre_px + 0.5) * ratio - 0.5
+    return dataclasses.replace(found, centre_px=centre_px, side_px=found.side_px * ratio.mean())
+
+
 class KnowsShape(World):
-    """Expects to be as wrong as the camera's pixels are far from those of a picture of `shape`."""
+    """Expects to be as wrong as the camera's pixels are far from those of a picture of `shape`; the detector sees whole pictures alone."""
 
     shape = 1.0
+
+    def detector(self, image):
+        ratio = np.array(image.shape[1::-1]) / self.size_px
+        whole = ratio.max() == 1
+        return [scaled(one, ratio) for one in super().detector(image)] if whole else []
 
     def __call__(self, image, crops, sides):
         off = [abs(np.log(crop.source.fy / crop.source.fx / self.shape)) for crop in crops]
@@ -27,6 +40,13 @@ class KnowsShape(World):
             dataclasses.replace(seen, sigma_px=crop.side_px * (0.01 + 0.02 * far) * np.ones(21))
             for seen, crop, far in zip(super().__call__(image, crops, sides), crops, off, strict=True)
         ]
+
+
+class MissedAsSquares(KnowsShape):
+    """Whose detector sees no hand in a square."""
+
+    def detector(self, image):
+        return [] if image.shape[0] == image.shape[1] else super().detector(image)
 
 
 def world_of(shape: float, count: int = 1, size_px=(480, 480), kind=KnowsShape) -> KnowsShape:
@@ -45,6 +65,53 @@ def test_a_squeezed_picture_is_seen_in_its_shape(shape, count):
     tracker = HandTracker(predictor=world, detector=world.detector)
     assert len(tracker.picture(world.frame(0))) == count
     assert tracker.frame_camera.fy / tracker.frame_camera.fx == pytest.approx(shape)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("shape", [9 / 16, 2 / 3, 3 / 4, 4 / 3, 3 / 2, 16 / 9])
+def test_hands_that_are_missed_in_a_square_are_found_in_another_shape(shape, count):
+    world = world_of(shape, count, kind=MissedAsSquares)
+    tracker = HandTracker(predictor=world, detector=world.detector)
+    hands = tracker.picture(world.frame(0))
+    assert tracker.frame_camera.fy / tracker.frame_camera.fx == pytest.approx(shape)
+    places = sorted(world._joints_px(hand, 0).mean(0).tolist() for hand in world.hands)
+    np.testing.assert_allclose(sorted(hand.joints_px.mean(0).tolist() for hand in hands), places, atol=3)
+    for known in ({"camera": SQUARE}, {"fov_deg": 60.0}):
+        assert HandTracker(**known, predictor=world, detector=world.detector).picture(world.frame(0)) == []
+
+
+def test_a_hand_that_no_square_shows_stays_where_it_was_found():
+    """Though it is expected to be placed best in a square, in which it is missed."""
+    world = world_of(1.0, kind=MissedAsSquares)
+    tracker = HandTracker(predictor=world, detector=world.detector)
+    assert len(tracker.picture(world.frame(0))) == 1
+    assert tracker.frame_camera.fy / tracker.frame_camera.fx == pytest.approx(16 / 9)
+
+
+@pytest.mark.parametrize("shape", [(9, 16), (3, 2), (16, 9)])
+def test_a_crop_of_what_is_found_in_a_shape_is_that_of_the_picture_in_its_shape(shape):
+    """Near the middle of the picture, where a lens spans lengths alike."""
+    camera = Camera.from_fov(shape).scaled_to((480, 480))
+    picture = np.zeros((480, 480, 3), np.uint8)
+    picture[0, 0] = 255  # in the mirror it lies at the right
+    sizes = []
+
+    def detector(image):
+        size = np.array(image.shape[1::-1])
+        if size.max() < 480:
+            return []  # a part
+        sizes.append(tuple(size.tolist()))
+        to_the_right = 1 if image[0, 0, 0] else -1
+        centre_px = (0.5 + np.array([0.02 * to_the_right, -0.03])) * size - 0.5
+        return [Detection(centre_px, 40.0, 0.4 * to_the_right, 0.2, 0.9)]
+
+    (found,) = look_in_shape(picture, camera, detector)
+    whole = Camera.from_fov(sizes[0])
+    assert whole.size_px[0] / whole.size_px[1] == pytest.approx(shape[0] / shape[1])
+    wanted = Crop.from_box(whole, np.array([0.52, 0.47]) * whole.size_px - 0.5, 40.0, 0.4)
+    crop = Crop.from_box(camera, found.centre_px, found.side_px, found.roll_rad)
+    assert crop.focal_px == pytest.approx(wanted.focal_px, rel=2e-3)
+    np.testing.assert_allclose(crop.camera_from_crop, wanted.camera_from_crop, atol=2e-3)
 
 
 @pytest.mark.parametrize("shape", [1.2, 1 / 1.2])

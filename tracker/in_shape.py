@@ -1,41 +1,69 @@
 """Pictures that were squeezed into squares: what shape they had is told by the hands in them.
 
-Cameras take pictures of 4:3, 3:2 and 16:9, and many collections store them as squares. RegNet places hands far better that are seen in
-their own shape, through a camera whose pixels are as much wider or higher as the picture was squeezed, and is surer of them there.
+Cameras take pictures of 4:3, 3:2 and 16:9, and many collections store them as squares. Hands are found that are missed as a square, and
+RegNet places them far better, where they are seen in their own shape; and it is surer of them there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from handpose.camera import Camera
 from handpose.skeleton import Side
 from tracker.aim import crop_around
-from tracker.recognise import Predictor, Sight, ask_both_ways, both_ways
+from tracker.detector import Detection
+from tracker.recognise import FindHands, Predictor, Sight, ask_both_ways, both_ways
+from tracker.search import look_everywhere
 from tracker.side import SideVote
 
-_SHAPES = ((4, 3), (3, 4), (3, 2), (2, 3), (16, 9), (9, 16))
+_SHAPES = ((16, 9), (9, 16), (3, 2), (2, 3), (4, 3), (3, 4))
+_SEARCHED = 2  # of them: hands of the others are found in these, too
 _SQUARE = 0.02  # by which sides differ at most
 # By this factor less wrong, all hands multiplied, they have to be expected in another shape, as if of ten square pictures three were
 # squeezed: people held out and rendered hands lose next to nothing by it where they are not, and win most where they are (docs/LOG.md).
 _LESS_WRONG = 0.75
 
 
-def camera_in_shape(
-    image: np.ndarray, camera: Camera, sights: Sequence[Sight], predictor: Predictor, side: Side | None = None
-) -> Camera:
-    """Give the camera that shows a picture's hands in their own shape: `camera`, or of a square picture (H, W, 3) one of another shape.
+def sights_in_shape(
+    image: np.ndarray, camera: Camera, look: Callable[[Camera], list[Sight]], predictor: Predictor, side: Side | None
+) -> tuple[Camera, list[Sight]]:
+    """Look at a picture (H, W, 3) as its camera shows it, at a square one also in other shapes: the camera that shows its hands in
+    theirs, and the sights.
 
-    `side`: where the user knows it.
+    `look(camera)` gives the sights in the shape that a camera gives to pixels; `side`: where the user knows it.
     """
-    if not sights or abs(image.shape[1] / image.shape[0] - 1) > _SQUARE:
-        return camera
+    sights = look(camera)
+    if abs(image.shape[1] / image.shape[0] - 1) > _SQUARE:
+        return camera, sights
     others = [Camera.from_fov(shape).scaled_to(camera.size_px) for shape in _SHAPES]
+    found_by = camera
+    for other in others[:_SEARCHED]:
+        if not sights:
+            found_by, sights = other, look(other)
+    if not sights:
+        return camera, sights
     errors = np.array([_expected_error(image, one, sights, predictor, side) for one in (camera, *others)])
     errors[0] *= _LESS_WRONG
-    return (camera, *others)[int(errors.argmin())]
+    shaped = (camera, *others)[int(errors.argmin())]
+    again = sights if shaped is found_by else look(shaped)
+    return (shaped, again) if len(again) >= len(sights) else (found_by, sights)
+
+
+def look_in_shape(image: np.ndarray, camera: Camera, detector: FindHands) -> list[Detection]:
+    """Find hands in a picture (H, W, 3) brought to the shape that its camera gives to pixels; places and sizes are the picture's own."""
+    focal = np.array([camera.fx, camera.fy])
+    if abs(camera.fx / camera.fy - 1) <= _SQUARE:
+        return look_everywhere(image, detector)
+    size = np.maximum(np.rint(np.array(camera.size_px) * focal.min() / focal), 1).astype(int)
+    ratio = np.array(camera.size_px) / size
+    found = look_everywhere(cv2.resize(image, tuple(size.tolist()), interpolation=cv2.INTER_AREA), detector)
+    # A crop's side is the mean of what a length spans across and upwards.
+    longer = 2 * float(np.prod(ratio) / ratio.sum())
+    return [replace(one, centre_px=(one.centre_px + 0.5) * ratio - 0.5, side_px=one.side_px * longer) for one in found]
 
 
 def _expected_error(

@@ -16,10 +16,10 @@ from handpose.skeleton import SIDES, Side, Skeleton
 from tracker.aim import STILL_THERE, hand_score
 from tracker.detector import Detection, without_doubles
 from tracker.hand import State, TrackedHand
-from tracker.in_shape import camera_in_shape
+from tracker.in_shape import look_in_shape, sights_in_shape
 from tracker.load import averaging, load_detector, load_predictor
 from tracker.recognise import FindHands, Predictor, Sight, ask_both_ways, on_one_hand, recognise
-from tracker.search import look_everywhere, look_in_part, parts_of
+from tracker.search import look_in_part, parts_of
 from tracker.track import Track
 
 _REMEMBER_S = 3.0  # a hand that comes back within this time keeps its identity
@@ -105,27 +105,24 @@ class HandTracker:
         """Find the hands of a picture on its own, ids from 1, best first; what was tracked before is forgotten.
 
         `fov_deg` is its own horizontal field of view, where it is known; a camera or a field of view of the tracker's goes before. Where
-        nothing is known of a square picture, the hands found in it tell whether it was squeezed (`tracker.in_shape`): `frame_camera` then
-        has higher or wider pixels.
+        nothing is known of a square picture, the hands in it tell whether it was squeezed (`tracker.in_shape`): `frame_camera` then has
+        higher or wider pixels.
         """
         self.reset()
         self.stage_ms = {"detect": 0.0, "regnet": 0.0, "fit": 0.0}
         image, camera = self._prepared(image_rgb, fov_deg)
 
-        with self._timed("detect"):
-            found = look_everywhere(image, self.detector)
         careful = averaging(self.predictor)
 
         def look(camera: Camera) -> list[Sight]:
+            with self._timed("detect"):
+                found = look_in_shape(image, camera, self.detector)
             return self._sights(image, camera, found, self.hands, self.hands + _MANY, careful)
 
-        sights = look(camera)
         if self.camera is None and self.fov_deg is None and fov_deg is None:
-            with self._timed("regnet"):
-                shaped = camera_in_shape(image, camera, sights, careful, self.side)
-            again = look(shaped) if shaped is not camera else []
-            if len(again) >= len(sights):
-                self.frame_camera, sights = shaped, again
+            self.frame_camera, sights = sights_in_shape(image, camera, look, careful, self.side)
+        else:
+            sights = look(camera)
         for sight in sights:
             self._welcome(sight, self.frame_camera, 0.0)
         self._time_s = math.inf  # whatever comes next begins anew
