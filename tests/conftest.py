@@ -13,6 +13,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 # Beyond a minute each on two cores.
 _LONG = {
     "test_export.py",
+    "test_export_shipped.py",
     "test_geocongan_devices.py",
     "test_geocongan_resume.py",
     "test_regnet_overfit.py",

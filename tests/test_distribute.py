@@ -17,6 +17,7 @@ from handpose.training import distribute
 
 SCRIPT = Path(__file__).with_name("distributed_curve.py")
 BACKENDS = ("tensorflow", "jax")
+QUICKLY_MADE = "--xla_backend_optimization_level=0"  # programs of few steps
 # `regnet train` of three steps and one more, on one and on two CPU devices; one block for each stage compiles in a third of
 # the time, a graph that is not made faster first in two thirds of that.
 TRAIN = """
@@ -70,7 +71,7 @@ def same(curves: list[dict], others: list[dict]) -> None:
 @pytest.fixture(scope="module", params=BACKENDS)
 def curves(request):
     """The backend, and the curves of one and of two CPU devices."""
-    found = answer(start(request.param, "2", XLA_FLAGS="--xla_force_host_platform_device_count=2"))
+    found = answer(start(request.param, "2", XLA_FLAGS=f"--xla_force_host_platform_device_count=2 {QUICKLY_MADE}"))
     return request.param, found["1"], found["2"]
 
 
@@ -91,6 +92,7 @@ def test_two_processes_learn_as_one_does(curves):
     ports = [free_port(), free_port()]
     if backend == "jax":
         address = {"KERAS_DISTRIBUTION_JOB_ADDRESSES": f"127.0.0.1:{ports[0]}", "KERAS_DISTRIBUTION_NUM_PROCESSES": "2"}
+        address["XLA_FLAGS"] = QUICKLY_MADE
         roles = [address | {"KERAS_DISTRIBUTION_PROCESS_ID": str(number)} for number in range(2)]
     else:
         cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
@@ -116,7 +118,7 @@ def test_regnet_train_on_two_devices_learns_resumes_and_goes_on_as_on_one(backen
     sources = [write_photo_set(tmp_path / "photos"), write_synth_hands(tmp_path / "green")]
     environment = os.environ | {
         "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count=2 {QUICKLY_MADE}",
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", TRAIN, str(tmp_path), *map(str, sources)],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests_data import write_photo_set
 
-from geocongan import prepare
+from geocongan import domains, prepare
 from geocongan.cli import main
 from geocongan.domains import DomainBatches, DomainConfig, PhotographedSide, moved, to_network, to_picture
 from geocongan.measures import fid, kid, mask_iou
@@ -99,7 +99,8 @@ def test_ground_between_fingers_is_told_by_its_grey():
     assert holds_ground(np.full_like(image, 128), silhouette), "a grey picture tells nothing"
 
 
-def test_prepare_writes_what_training_reads(tmp_path, capsys):
+def test_prepare_writes_what_training_reads(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(domains, "_CANDIDATES", 200)
     folder = write_photo_set(tmp_path / "photos", 6)
     for name, [hand] in json.loads((folder / "pseudo_labels.json").read_text()).items():
         path = folder / "images" / name

@@ -49,8 +49,8 @@ def settle_norms(model, images):
     """Let the norms' averages catch up with the weights, which a long training does by itself."""
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.5
-    for _ in range(12):
+            layer.momentum = 0.1
+    for _ in range(4):
         model(images, training=True)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from handpose.synthesis.build_hand import build_hand
 from handpose.synthesis.render_hand import render_hand
 from tracker import HandTracker
 from tracker.calibrate import FingerMeter, hand_of_length, proportions
+from tracker.load import load_detector, load_predictor
 
 CAMERA = Camera.from_fov((480, 480), 55)
 _FPS, _SECONDS = 10, 5.0
@@ -72,14 +74,15 @@ def clip_of(hand: Skeleton, number: int, seconds: float = _SECONDS) -> Clip:
 
 def errors_mm(clip: Clip) -> dict[str, float]:
     """Track a clip as the usual hand, one of the right length, the measured one, and the true one: mean joint error [mm]."""
-    usual, length, meter = Skeleton.default("left"), _length(clip.hand), FingerMeter(CAMERA)
+    networks: dict[str, Any] = {"predictor": load_predictor(), "detector": load_detector()}
+    usual, length, meter = Skeleton.default("left"), _length(clip.hand), FingerMeter(CAMERA, **networks)
     error = {"usual": _error(meter, clip)}
     hands = {
         "length alone": usual.with_bone_lengths(usual.bone_lengths_mm * length / _length(usual)),
         "measured": hand_of_length(proportions(meter.looks), length),
         "true": clip.hand,
     }
-    return error | {name: _error(HandTracker(CAMERA, 1, hand=hand), clip) for name, hand in hands.items()}
+    return error | {name: _error(HandTracker(CAMERA, 1, hand=hand, **networks), clip) for name, hand in hands.items()}
 
 
 def _length(hand: Skeleton) -> float:

@@ -20,7 +20,8 @@ from handpose.training.rounding import LARGE, as_bytes, rounded
 OPSET = 17
 _SAME = 1e-5  # the converter's own rounding, in parts of the largest weight
 _TINY = 1e-12
-_PACKED: dict[str, Any] = {"dtype": "f2", "compression": "gzip", "compression_opts": 9, "shuffle": True}
+# Level 9 packs 2% better and takes nine times as long: 24 s for the light network.
+_PACKED: dict[str, Any] = {"dtype": "f2", "compression": "gzip", "compression_opts": 6, "shuffle": True}
 
 
 def to_onnx(function: Callable[[Any], dict[str, Any]], input_size: int):
