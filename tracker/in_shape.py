@@ -22,39 +22,43 @@ from tracker.side import SideVote
 
 _SHAPES = ((16, 9), (9, 16), (3, 2), (2, 3), (4, 3), (3, 4))
 _SEARCHED = 2  # of them: hands of the others are found in these, too
-_SQUARE = 0.02  # by which sides differ at most
+_SQUARE = 0.02  # by which a square's sides, or a camera's focal lengths, differ at most
 # By this factor less wrong, all hands multiplied, they have to be expected in another shape, as if of ten square pictures three were
 # squeezed: people held out and rendered hands lose next to nothing by it where they are not, and win most where they are (docs/LOG.md).
 _LESS_WRONG = 0.75
 
 
 def sights_in_shape(
-    image: np.ndarray, camera: Camera, look: Callable[[Camera], list[Sight]], predictor: Predictor, side: Side | None
+    camera: Camera, look: Callable[[Camera], list[Sight]], expect: Callable[[Camera, list[Sight]], float]
 ) -> tuple[Camera, list[Sight]]:
-    """Look at a picture (H, W, 3) as its camera shows it, at a square one also in other shapes: the camera that shows its hands in
-    theirs, and the sights.
+    """Find a picture's hands, and the camera that shows them in their own shape.
 
-    `look(camera)` gives the sights in the shape that a camera gives to pixels; `side`: where the user knows it.
+    A square picture without hands is looked at as 16:9, then as 9:16; one with hands in the likeliest shape, unless hands are lost by it.
+    `look(camera)` gives the hands seen through a camera, `expect(camera, sights)` their `expected_error`. Without any hand: `camera` and [].
     """
     sights = look(camera)
-    if abs(image.shape[1] / image.shape[0] - 1) > _SQUARE:
+    width, height = camera.size_px
+    if abs(width / height - 1) > _SQUARE:
         return camera, sights
     others = [Camera.from_fov(shape).scaled_to(camera.size_px) for shape in _SHAPES]
-    found_by = camera
-    for other in others[:_SEARCHED]:
-        if not sights:
-            found_by, sights = other, look(other)
-    if not sights:
-        return camera, sights
-    errors = np.array([_expected_error(image, one, sights, predictor, side) for one in (camera, *others)])
-    errors[0] *= _LESS_WRONG
-    shaped = (camera, *others)[int(errors.argmin())]
-    again = sights if shaped is found_by else look(shaped)
-    return (shaped, again) if len(again) >= len(sights) else (found_by, sights)
+    if sights:
+        first, likely = camera, {camera: _LESS_WRONG * expect(camera, sights)}
+    else:
+        likely = {}
+        for first in others[:_SEARCHED]:
+            sights = look(first)
+            if sights:
+                break
+        else:
+            return camera, []
+    likely |= {other: expect(other, sights) for other in others}
+    shaped = min(likely, key=likely.__getitem__)
+    again = sights if shaped is first else look(shaped)
+    return (shaped, again) if len(again) >= len(sights) else (first, sights)
 
 
 def look_in_shape(image: np.ndarray, camera: Camera, detector: FindHands) -> list[Detection]:
-    """Find hands in a picture (H, W, 3) brought to the shape that its camera gives to pixels; places and sizes are the picture's own."""
+    """Find hands in a picture (H, W, 3) squeezed so that its camera's pixels are squares; places and sizes are the picture's own."""
     focal = np.array([camera.fx, camera.fy])
     if abs(camera.fx / camera.fy - 1) <= _SQUARE:
         return look_everywhere(image, detector)
@@ -66,10 +70,13 @@ def look_in_shape(image: np.ndarray, camera: Camera, detector: FindHands) -> lis
     return [replace(one, centre_px=(one.centre_px + 0.5) * ratio - 0.5, side_px=one.side_px * longer) for one in found]
 
 
-def _expected_error(
+def expected_error(
     image: np.ndarray, camera: Camera, sights: Sequence[Sight], predictor: Predictor, side: Side | None
 ) -> float:
-    """Say how wrong RegNet expects to be of hands seen through a camera [crop sides], all hands multiplied."""
+    """Say how wrong RegNet expects to be of hands of a picture (H, W, 3) seen through a camera [crop sides], all hands multiplied.
+
+    `side`: where the user knows it.
+    """
     crops = [crop_around(camera, sight.joints_px, sight.crop) for sight in sights]
     product = 1.0
     for crop, ways in zip(crops, both_ways(image, crops, predictor), strict=True):

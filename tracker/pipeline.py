@@ -16,7 +16,7 @@ from handpose.skeleton import SIDES, Side, Skeleton
 from tracker.aim import STILL_THERE, hand_score
 from tracker.detector import Detection, without_doubles
 from tracker.hand import State, TrackedHand
-from tracker.in_shape import look_in_shape, sights_in_shape
+from tracker.in_shape import expected_error, look_in_shape, sights_in_shape
 from tracker.load import averaging, load_detector, load_predictor
 from tracker.recognise import FindHands, Predictor, Sight, ask_both_ways, on_one_hand, recognise
 from tracker.search import look_in_part, parts_of
@@ -106,12 +106,11 @@ class HandTracker:
 
         `fov_deg` is its own horizontal field of view, where it is known; a camera or a field of view of the tracker's goes before. Where
         nothing is known of a square picture, the hands in it tell whether it was squeezed (`tracker.in_shape`): `frame_camera` then has
-        higher or wider pixels.
+        higher or wider pixels. The detector sees a picture of a camera with such pixels in its own shape.
         """
         self.reset()
         self.stage_ms = {"detect": 0.0, "regnet": 0.0, "fit": 0.0}
         image, camera = self._prepared(image_rgb, fov_deg)
-
         careful = averaging(self.predictor)
 
         def look(camera: Camera) -> list[Sight]:
@@ -119,8 +118,12 @@ class HandTracker:
                 found = look_in_shape(image, camera, self.detector)
             return self._sights(image, camera, found, self.hands, self.hands + _MANY, careful)
 
+        def expect(camera: Camera, sights: list[Sight]) -> float:
+            with self._timed("regnet"):
+                return expected_error(image, camera, sights, careful, self.side)
+
         if self.camera is None and self.fov_deg is None and fov_deg is None:
-            self.frame_camera, sights = sights_in_shape(image, camera, look, careful, self.side)
+            self.frame_camera, sights = sights_in_shape(camera, look, expect)
         else:
             sights = look(camera)
         for sight in sights:
