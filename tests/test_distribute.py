@@ -18,6 +18,7 @@ from handpose.training import distribute
 SCRIPT = Path(__file__).with_name("distributed_curve.py")
 BACKENDS = ("tensorflow", "jax")
 QUICKLY_MADE = "--xla_backend_optimization_level=0"  # programs of few steps
+TWO_DEVICES = f"--xla_force_host_platform_device_count=2 {QUICKLY_MADE}"
 # `regnet train` of three steps and one more, on one and on two CPU devices; one block for each stage compiles in a third of
 # the time, a graph that is not made faster first in two thirds of that.
 TRAIN = """
@@ -71,7 +72,7 @@ def same(curves: list[dict], others: list[dict]) -> None:
 @pytest.fixture(scope="module", params=BACKENDS)
 def curves(request):
     """The backend, and the curves of one and of two CPU devices."""
-    found = answer(start(request.param, "2", XLA_FLAGS=f"--xla_force_host_platform_device_count=2 {QUICKLY_MADE}"))
+    found = answer(start(request.param, "2", XLA_FLAGS=TWO_DEVICES))
     return request.param, found["1"], found["2"]
 
 
@@ -118,7 +119,7 @@ def test_regnet_train_on_two_devices_learns_resumes_and_goes_on_as_on_one(backen
     sources = [write_photo_set(tmp_path / "photos"), write_synth_hands(tmp_path / "green")]
     environment = os.environ | {
         "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count=2 {QUICKLY_MADE}",
+        "XLA_FLAGS": TWO_DEVICES,
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", TRAIN, str(tmp_path), *map(str, sources)],

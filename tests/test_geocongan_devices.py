@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_distribute import TWO_DEVICES
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = """
@@ -34,8 +35,7 @@ def test_two_devices_learn_as_one_does(backend):
     if backend == "jax":
         pytest.importorskip("jax")
     environment = os.environ | {
-        "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0",
+        "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2", "XLA_FLAGS": TWO_DEVICES,
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300

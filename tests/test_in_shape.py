@@ -66,6 +66,7 @@ def test_a_squeezed_picture_is_seen_in_its_shape(shape, count):
     tracker = HandTracker(predictor=world, detector=world.detector)
     assert len(tracker.picture(world.frame(0))) == count
     assert tracker.frame_camera.fy / tracker.frame_camera.fx == pytest.approx(shape)
+    assert max(tracker.frame_camera.size_px) == 480 and tracker.frame_camera.cx == pytest.approx(SQUARE.cx)
 
 
 @pytest.mark.parametrize("count", [1, 2])

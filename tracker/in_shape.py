@@ -36,23 +36,16 @@ def sights_in_shape(
     A square picture without hands is looked at as 16:9, then as 9:16; one with hands in the likeliest shape, unless hands are lost by it.
     `look(camera)` gives the hands seen through a camera, `expect(camera, sights)` their `expected_error`. Without any hand: `camera` and [].
     """
-    sights = look(camera)
     width, height = camera.size_px
-    if abs(width / height - 1) > _SQUARE:
+    square = abs(width / height - 1) <= _SQUARE
+    others = [Camera.from_fov(shape).scaled_to(camera.size_px) for shape in _SHAPES if square]
+    looks = ((one, look(one)) for one in (camera, *others[:_SEARCHED]))
+    first, sights = next((found for found in looks if found[1]), (camera, []))
+    if not (sights and square):
         return camera, sights
-    others = [Camera.from_fov(shape).scaled_to(camera.size_px) for shape in _SHAPES]
-    if sights:
-        first, likely = camera, {camera: _LESS_WRONG * expect(camera, sights)}
-    else:
-        likely = {}
-        for first in others[:_SEARCHED]:
-            sights = look(first)
-            if sights:
-                break
-        else:
-            return camera, []
-    likely |= {other: expect(other, sights) for other in others}
-    shaped = min(likely, key=likely.__getitem__)
+    shapes = [camera, *others] if first is camera else others
+    errors = [expect(one, sights) * (_LESS_WRONG if one is camera else 1.0) for one in shapes]
+    shaped = shapes[int(np.argmin(errors))]
     again = sights if shaped is first else look(shaped)
     return (shaped, again) if len(again) >= len(sights) else (first, sights)
 
