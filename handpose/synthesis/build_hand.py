@@ -5,9 +5,10 @@ Thicknesses are typical adult ones for |W-M0| = 94.7 mm, scaled with the skeleto
 
 from __future__ import annotations
 
-from functools import reduce
+import math
 
 import numpy as np
+from numba import njit
 
 from handpose.skeleton import BASES, DEFAULT_SCALE_MM, Skeleton
 from handpose.synthesis.mesh import HandMesh
@@ -22,6 +23,7 @@ _RADII = np.array(
 )
 _WRIST_SPREAD_MM = np.array([17.0, 12.0, 3.0, -7.0, -16.0])  # of the metacarpals' roots, towards the thumb
 _BLEND_MM = 6.0
+_FAR_MM = 1e6  # from nothing yet; what is compiled fast knows no infinity
 # The skin between thumb and index: spans from so far along the thumb's metacarpal to so far along the index's, and their radii [mm].
 _WEB = ((0.41, 0.6, 9.0), (0.69, 0.8, 7.5))
 
@@ -51,65 +53,90 @@ class _Solid:
         self.joints = skeleton.rest_joints_mm
         self.size = size
         self.radii = _RADII * size
+        self._bones = np.array([self._metacarpal(finger) for finger in range(5)])
+        self._flesh = np.array(self._ball_heel_and_web())
+        self._fingers = np.array([bone for finger in range(5) for bone in self._finger(finger)])
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        palm = self._palm(points)
-        fingers = [
-            _smooth_union(self._finger(points, finger), palm, 0.8 * _BLEND_MM * self.size) for finger in range(5)
-        ]
-        return reduce(lambda a, b: _smooth_union(a, b, 1.5 * self.size), fingers)
+        """Give the distances (...) of points (..., 3) [mm] from the skin, negative inside."""
+        flat = np.ascontiguousarray(points.reshape(-1, 3))
+        return _distances(flat, self._bones, self._flesh, self._fingers, self.size).reshape(points.shape[:-1])
 
-    def _finger(self, points: np.ndarray, finger: int) -> np.ndarray:
+    def _metacarpal(self, finger: int) -> np.ndarray:
+        root = np.array([-_WRIST_SPREAD_MM[finger] * self.size, 4.0, 0.0])
+        base = self.joints[BASES[finger]]
+        if finger == 0:
+            root, base = root + (0, 4.0, 2.0), base + (0, 0, 1.0)
+        return _cone(root, base, 13.0 * self.size, self.radii[finger][0] * 1.08)
+
+    def _ball_heel_and_web(self) -> list[np.ndarray]:
+        size = self.size
+        thumb, index, little = (self.joints[BASES[finger]] for finger in (0, 1, 4))
+        knuckle = self.joints[BASES[0] + 1]
+        ball = _cone(
+            0.75 * thumb + (4, 0, 7 * size), 0.55 * thumb + 0.45 * index + (5, 0, 4 * size), 14 * size, 8 * size
+        )
+        heel = _cone(np.array([14, 12, 5]) * size, 0.75 * little + (2, 0, 4 * size), 12.5 * size, 9 * size)
+        web = [
+            _cone(thumb + along * (knuckle - thumb), at * index, radius * size, radius * size)
+            for along, at, radius in _WEB
+        ]
+        return [ball, heel, *web]
+
+    def _finger(self, finger: int) -> list[np.ndarray]:
         chain, radii = self.joints[BASES[finger] : BASES[finger] + 4].copy(), self.radii[finger]
         direction = (chain[3] - chain[2]) / np.linalg.norm(chain[3] - chain[2])
         chain[3] = chain[3] - 0.6 * radii[3] * direction  # the tip joint lies under the nail's end, not at the skin
-        bones = [_round_cone(points, chain[i], chain[i + 1], radii[i], radii[i + 1]) for i in range(3)]
-        return reduce(lambda a, b: _smooth_union(a, b, 1.5), bones)
-
-    def _palm(self, points: np.ndarray) -> np.ndarray:
-        size = self.size
-        flat = points * (1.0, 1.0, 1.12)  # a palm is a little wider than thick
-        bones = []
-        for finger in range(5):
-            root = np.array([-_WRIST_SPREAD_MM[finger] * size, 4.0, 0.0])
-            base = self.joints[BASES[finger]]
-            if finger == 0:
-                root, base = root + (0, 4.0, 2.0), base + (0, 0, 1.0)
-            bones.append(_round_cone(flat, root, base, 13.0 * size, self.radii[finger][0] * 1.08))
-        distance = reduce(lambda a, b: _smooth_union(a, b, 7.0 * size), bones)
-        thumb, index, little = (self.joints[BASES[finger]] for finger in (0, 1, 4))
-        ball = _round_cone(
-            points, 0.75 * thumb + (4, 0, 7 * size), 0.55 * thumb + 0.45 * index + (5, 0, 4 * size), 14 * size, 8 * size
-        )
-        heel = _round_cone(
-            points, np.array([14, 12, 5]) * size, 0.75 * little + (2, 0, 4 * size), 12.5 * size, 9 * size
-        )
-        knuckle = self.joints[BASES[0] + 1]
-        web = [
-            _round_cone(points, thumb + along * (knuckle - thumb), at * index, radius * size, radius * size)
-            for along, at, radius in _WEB
-        ]
-        for part in (ball, heel, *web):
-            distance = _smooth_union(distance, part, 9.0 * size)
-        return _smooth_union(distance, self._forearm(points), 14.0 * size)
-
-    def _forearm(self, points: np.ndarray) -> np.ndarray:
-        """A cone of elliptic section, wider than thick at the wrist and rounder towards the elbow."""
-        size = self.size
-        along = np.clip(-points[..., 1] / 260.0, 0, 1)
-        wide, thick = (25 + 17 * along) * size, (17.5 + 19 * along) * size
-        ring = np.hypot(points[..., 0] / wide, points[..., 2] / thick)
-        return np.maximum((ring - 1) * thick, points[..., 1] - 6.0)
+        return [_cone(chain[i], chain[i + 1], radii[i], radii[i + 1]) for i in range(3)]
 
 
-def _round_cone(points: np.ndarray, a: np.ndarray, b: np.ndarray, radius_a: float, radius_b: float) -> np.ndarray:
-    """Distance to a ball that rolls from a to b and changes its radius on the way."""
+def _cone(a: np.ndarray, b: np.ndarray, radius_a: float, radius_b: float) -> np.ndarray:
+    """Describe a ball that rolls from a to b and changes its radius on the way: (9,) a, b - a, its radius at a, what that gains, 1 / |b - a|^2."""
     bone = b - a
-    along = np.clip((points - a) @ bone / (bone @ bone), 0, 1)
-    return np.linalg.norm(points - a - along[..., None] * bone, axis=-1) - (radius_a + along * (radius_b - radius_a))
+    return np.array([*a, *bone, radius_a, radius_b - radius_a, 1 / (bone @ bone)])
 
 
-def _smooth_union(a: np.ndarray, b: np.ndarray, blend: float) -> np.ndarray:
+@njit(cache=True, fastmath=True)
+def _distances(points, bones, flesh, fingers, size):
+    """Unite the cones of a hand: distances (N,) of points (N, 3)."""
+    found = np.empty(len(points))
+    for i in range(len(points)):
+        x, y, z = points[i, 0], points[i, 1], points[i, 2]
+        palm = _FAR_MM
+        for k in range(len(bones)):
+            palm = _smooth_union(palm, _from_cone(x, y, 1.12 * z, bones, k), 7.0 * size)  # a little wider than thick
+        for k in range(len(flesh)):
+            palm = _smooth_union(palm, _from_cone(x, y, z, flesh, k), 9.0 * size)
+        palm = _smooth_union(palm, _from_forearm(x, y, z, size), 14.0 * size)
+        hand = _FAR_MM
+        for finger in range(5):
+            distance = _FAR_MM
+            for k in range(3 * finger, 3 * finger + 3):
+                distance = _smooth_union(distance, _from_cone(x, y, z, fingers, k), 1.5)
+            hand = _smooth_union(hand, _smooth_union(distance, palm, 0.8 * _BLEND_MM * size), 1.5 * size)
+        found[i] = hand
+    return found
+
+
+@njit(fastmath=True)
+def _from_cone(x, y, z, cones, k):
+    x, y, z = x - cones[k, 0], y - cones[k, 1], z - cones[k, 2]
+    across, up, ahead = cones[k, 3], cones[k, 4], cones[k, 5]
+    along = min(max((x * across + y * up + z * ahead) * cones[k, 8], 0.0), 1.0)
+    x, y, z = x - along * across, y - along * up, z - along * ahead
+    return math.sqrt(x * x + y * y + z * z) - (cones[k, 6] + along * cones[k, 7])
+
+
+@njit(fastmath=True)
+def _from_forearm(x, y, z, size):
+    """A cone of elliptic section, wider than thick at the wrist and rounder towards the elbow."""
+    along = min(max(-y / 260.0, 0.0), 1.0)
+    wide, thick = (25 + 17 * along) * size, (17.5 + 19 * along) * size
+    return max((math.hypot(x / wide, z / thick) - 1) * thick, y - 6.0)
+
+
+@njit(fastmath=True)
+def _smooth_union(a, b, blend):
     """Unite two solids with a fillet of about `blend`."""
-    h = np.maximum(blend - np.abs(a - b), 0) / blend
-    return np.minimum(a, b) - 0.25 * blend * h * h
+    near = blend - abs(a - b)
+    return min(a, b) - 0.25 * near * near / blend if near > 0 else min(a, b)
