@@ -1,18 +1,14 @@
 """`geocongan train` goes on after `kill -9` as if nothing had happened: every network, optimiser, pool, schedule and chance."""
 
-import csv
 import hashlib
 import json
 import os
-import signal
-import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from geocongan_data import write_prepared
+from killed_runs import rows, run_and_kill
 
 keras = pytest.importorskip("keras")
 
@@ -27,18 +23,9 @@ ENVIRONMENT = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tenso
 STEPS, SAVED_EVERY = 26, 3
 
 
-def rows(folder: Path, name: str = "losses.csv") -> dict[int, dict[str, float]]:
-    with (folder / name).open() as file:
-        return {int(row["step"]): {k: float(v) for k, v in row.items() if k != "step"} for row in csv.DictReader(file)}
-
-
-def reached(folder: Path) -> int:
-    return max(rows(folder), default=0) if (folder / "checkpoint.npz").exists() else 0
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A folder with a run that was never stopped, `whole`, and one that was killed and went on, `killed`; and the step it was killed at."""
+    """A folder with a run that was never stopped, `whole`, and one killed at a step that went on, `killed`; and that step."""
     root, patch = tmp_path_factory.mktemp("runs"), pytest.MonkeyPatch()
     patch.setattr(progress, "_FIXED", FIXED)
     write_prepared(root / "real")
@@ -49,17 +36,8 @@ def runs(tmp_path_factory):
     (silnet / "config.json").write_text(json.dumps({"size": 64, "filters": 4}))
     options = f"train --real {root / 'real'} --silnet {silnet} --size 64 --filters 4 --blocks 1".split()
     options += ["--steps", str(STEPS), "--save-every", str(SAVED_EVERY), "--evaluate-every", "13"]
-    killed = subprocess.Popen([sys.executable, "-c", COMMAND, *options, "--o", str(root / "killed")], env=ENVIRONMENT)
-    try:
-        deadline = time.monotonic() + 400
-        while reached(root / "killed") < 4:
-            assert time.monotonic() < deadline and killed.poll() is None
-            time.sleep(0.01)
-    finally:
-        killed.send_signal(signal.SIGKILL)
-        killed.wait()
-    step = reached(root / "killed")
-    assert main([*options, "--tensorboard", "--o", str(root / "whole")]) == 0
+    command = [sys.executable, "-c", COMMAND, *options, "--tensorboard", "--o", str(root / "whole")]
+    step = run_and_kill(command, ENVIRONMENT, root / "whole", root / "killed", step=4)
     assert main(["train", "--resume", "--o", str(root / "killed")]) == 0
     yield root, step
     patch.undo()
@@ -68,7 +46,7 @@ def runs(tmp_path_factory):
 def test_the_next_losses_are_those_of_a_run_that_was_never_stopped(runs):
     root, step = runs
     assert step < STEPS - 20 + SAVED_EVERY, "it came too far to leave twenty steps"
-    whole, resumed = rows(root / "whole"), rows(root / "killed")
+    whole, resumed = (rows(root / run / "losses.csv") for run in ("whole", "killed"))
     assert sorted(resumed) == list(range(1, STEPS + 1))
     for number in range(STEPS - 19, STEPS + 1):
         assert resumed[number] == pytest.approx(whole[number], abs=1e-4), number
@@ -104,11 +82,11 @@ def test_each_file_of_a_run_is_a_translator(runs):
 
 def test_a_fixed_set_is_measured_every_now_and_then(runs):
     root, _ = runs
-    measures = rows(root / "whole", "measures.csv")
+    measures = rows(root / "whole" / "measures.csv")
     assert sorted(measures) == [13, 26]
     assert set(measures[13]) == {"kid", "kid_renders", "mask_iou", "drift_px"}
     assert all(np.isfinite(list(row.values())).all() and 0 <= row["mask_iou"] <= 1 for row in measures.values())
-    assert rows(root / "killed", "measures.csv")[26] == pytest.approx(measures[26], abs=1e-2)
+    assert rows(root / "killed" / "measures.csv")[26] == pytest.approx(measures[26], abs=1e-2)
     names = {path.name for path in (root / "whole").iterdir()}
     assert {
         "grid_000013.jpg",
@@ -124,4 +102,3 @@ def test_tensorboard_shows_losses_measures_and_grids(runs):
     content = events.read_bytes()
     for name in (b"losses/cycle_synth", b"losses/judges", b"measures/kid", b"measures/mask_iou", b"grid"):
         assert name in content, name
-    assert not (root / "killed" / "tensorboard").exists()

@@ -1,16 +1,13 @@
 """`regnet train`: it resumes exactly after a kill, says what is wrong in one line, and its step learns."""
 
-import csv
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from killed_runs import rows, run_and_kill
 from tests_data import write_photo_set
 
 from handpose.errors import HandposeError
@@ -27,31 +24,20 @@ if __name__ == "__main__":
 ENVIRONMENT = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.getcwd()}
 
 
-def losses(folder: Path) -> dict[int, float]:
-    with (folder / "losses.csv").open() as file:
-        return {int(row["step"]): float(row["loss"]) for row in csv.DictReader(file)}
-
-
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path):
     photos, script = write_photo_set(tmp_path / "photos"), tmp_path / "train.py"
     script.write_text(SCRIPT)
     command = [sys.executable, str(script)]
     options = ["--i", str(photos), "render", "--mix", "0.75,0.25", "--batch", "4", "--steps", "26", "--save-every", "3"]
-    subprocess.run([*command, *options, "--o", str(tmp_path / "whole")], env=ENVIRONMENT, check=True, timeout=300)
-    killed = subprocess.Popen([*command, *options, "--o", str(tmp_path / "killed")], env=ENVIRONMENT)
-    deadline = time.monotonic() + 300  # beside other work on the machine
-    while not ((tmp_path / "killed" / "checkpoint.npz").exists() and max(losses(tmp_path / "killed"), default=0) >= 4):
-        assert time.monotonic() < deadline and killed.poll() is None
-        time.sleep(0.01)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    reached = max(losses(tmp_path / "killed"))
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    reached = run_and_kill([*command, *options, "--o", str(whole)], ENVIRONMENT, whole, killed, step=4)
     assert reached < 26, "the run ended before it could be killed"
-    subprocess.run([*command, "--resume", "--o", str(tmp_path / "killed")], env=ENVIRONMENT, check=True, timeout=300)
-    whole, resumed = losses(tmp_path / "whole"), losses(tmp_path / "killed")
+    subprocess.run([*command, "--resume", "--o", str(killed)], env=ENVIRONMENT, check=True, timeout=300)
+    wanted, resumed = (rows(folder / "losses.csv") for folder in (whole, killed))
     assert sorted(resumed) == list(range(1, 27))
     for step in range(7, 27):
-        assert resumed[step] == pytest.approx(whole[step], rel=1e-5), step
+        assert resumed[step]["loss"] == pytest.approx(wanted[step]["loss"], rel=1e-5), step
+    assert not (whole / "tensorboard").exists(), "nobody asked"
 
 
 def test_wrong_use_is_told_in_one_line(tmp_path):
