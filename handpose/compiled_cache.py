@@ -19,7 +19,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 COMPILED = (  # with those whose constants they may hold
     "handpose/camera.py", "handpose/crop.py", "handpose/heatmap.py", "handpose/kinematics.py", "handpose/lens.py", "handpose/runtime.py",
     "handpose/shrink.py", "handpose/skeleton.py", "handpose/fit/energy.py", "handpose/fit/initialise.py", "handpose/fit/observe.py",
-    "handpose/fit/solver.py", "handpose/synthesis/mesh.py", "handpose/synthesis/rasterise.py",
+    "handpose/fit/solver.py", "handpose/synthesis/build_hand.py", "handpose/synthesis/mesh.py", "handpose/synthesis/rasterise.py",
     "handpose/synthesis/settle.py", "handpose/synthesis/shading.py", "regnet/predictor.py", "tracker/aim.py", "tracker/filters.py",
 )  # fmt: skip
 _NAME, _STATE = "ganerated-hands", "sources.txt"

@@ -111,14 +111,16 @@ def test_3d_taught_by_renders_comes_back_to_the_cameras_axes(rendered_hands, dx,
     hand, mirror = rendered_hands[number], (1, 1, 1) if side == "left" else (-1, 1, 1)
     offsets = (hand.joints_mm - hand.joints_mm[M0]) / np.linalg.norm(hand.joints_mm[WRIST] - hand.joints_mm[M0])
     taught = Window.of(hand, SIZE, (dx, dy), scale, roll)
-    network = PaintedNetwork(taught.points(hand.joints_px), taught.turn(offsets))
+    window_px = taught.points(hand.joints_px)
+    network = PaintedNetwork(window_px, taught.turn(offsets))
     joints_px = hand.joints_px if side == "left" else hand.joints_px * (-1, 1) + (hand.size - 1, 0)
     shift, turn = ((dx, dy), -roll) if side == "left" else ((-dx, dy), roll)
     missing = Crop.from_joints(hand.camera, joints_px).jittered(np.array(shift), scale, turn)
     (prediction,) = Predictor(network)(np.zeros((hand.size, hand.size, 3), np.uint8), [missing], [side])
     seen = prediction.joints_rel @ missing.camera_from_crop.T
     away = np.linalg.norm(seen - offsets * mirror, axis=-1)
-    assert away.max() < 0.02, away.max()
+    cut_off = ((window_px < 0) | (window_px > SIZE - 1)).any()  # then it is seen at the edge, and the hand elsewhere
+    assert away.max() < (0.05 if cut_off else 1e-4), away.max()
 
 
 def test_expected_error_grows_with_the_window_and_with_doubt():
