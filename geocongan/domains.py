@@ -19,7 +19,7 @@ from geocongan.prepare import JOINTS_NAME
 from handpose.crop import MARGIN as CROP_MARGIN
 from handpose.crop import Crop
 from handpose.data import real_hands, synth_hands
-from handpose.data.files import read_json
+from handpose.data.files import files_below, read_json
 from handpose.data.photos import Split
 from handpose.data.sample import Sample
 from handpose.data.synth_hands import CHROMA, COLOUR_CAMERA
@@ -74,7 +74,7 @@ class PhotographedSide:
 
     def __init__(self, folder: Path, size: int):
         self.size = size
-        if next(folder.rglob(JOINTS_NAME), None) is None:
+        if next(files_below(folder, JOINTS_NAME), None) is None:
             raise HandposeError(
                 f"{folder}: no prepared hands in it; make them with geocongan prepare --i PHOTOS --o {folder}"
             )
@@ -231,7 +231,7 @@ def _joints_of(folder: Path) -> np.ndarray:
     Raises HandposeError naming the file where they are broken.
     """
     found = [np.empty((0, N_JOINTS, 2))]
-    for path in sorted(folder.rglob(JOINTS_NAME)):
+    for path in sorted(files_below(folder, JOINTS_NAME)):
         try:
             joints_px = np.array([*read_json(path).values()], float).reshape(-1, N_JOINTS, 2)
         except (AttributeError, TypeError, ValueError) as error:

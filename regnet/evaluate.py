@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ from regnet.second_look import SecondLookPredictor
 
 RENDERED_HANDS = 2000
 ALL = "all"
+_LEARNT_FROM = "the side on which papers test is not there: these are pictures that networks learn from"
 SPLITS = ("train", "held_out", "val", "test", ALL)
 
 
@@ -133,14 +135,17 @@ def _outputs(args: argparse.Namespace) -> list[Path]:
 def _opened(args: argparse.Namespace) -> tuple[Opened, str | None, Protocol]:
     """Open a dataset as its papers read it, where the options say nothing else; say which side it is, and fit the protocol to it.
 
-    Where the side on which papers test is not there, or without labels, all that is there is taken.
+    Where the side on which papers test is not there, or without labels, what is held out in its place is taken, and else all that is there.
     """
     folder = Path(args.i)
     protocol = PROTOCOLS.get(name_of(reader_of(folder)), GENERAL)
     read = (*protocol.read, *args.read)
     split, opened = protocol.split, None
     if split and args.split is None:
-        opened = _tested_side(folder, split, read)
+        sides = ((side, _tested_side(folder, side, read)) for side in dict.fromkeys((split, "held_out")))
+        split, opened = next(((side, opened) for side, opened in sides if opened), (None, None))
+        if opened is None and protocol != GENERAL:
+            protocol = replace(protocol, notes=(*protocol.notes, _LEARNT_FROM))
     if opened is None:
         split = None if args.split == ALL else args.split
         opened = open_split(folder, split, read)

@@ -52,10 +52,15 @@ class LabelledWindow:
     sides_shown: tuple[Side, ...] | None = None
 
     def aimed_at(self, seen_px: np.ndarray) -> LabelledWindow:
-        """Cut a hand whose labels do not tell its place where its joints (21, 2) [window px] are seen; others stay as they are."""
+        """Cut a hand whose labels do not tell its place where its joints (21, 2) [window px] are seen; others stay as they are.
+
+        So do those seen so far apart or so near together that no hand is: what is not there may be seen anywhere.
+        """
         if self.picture is None:
             return self
         crop = Crop.from_joints(self.crop.source, self.crop.to_image(seen_px), self.crop.size)
+        if not 1 / _ZOOM < crop.focal_px / self.crop.focal_px < _ZOOM:
+            return self
         turn = self.crop.camera_from_crop.T @ crop.camera_from_crop
         joints_mm = None if self.joints_mm is None else self.joints_mm @ turn
         return replace(self, image=crop.warp(self.picture), crop=crop, joints_mm=joints_mm)
@@ -68,6 +73,8 @@ class Opened:
     reader: str
     samples: Dataset
 
+
+_ZOOM = 4.0  # the most by which an aim at what is seen changes the scale that labels tell
 
 find_reader = partial(data.find_reader, further=_SHARDS)
 reader_of = partial(data.reader_of, further=_SHARDS)

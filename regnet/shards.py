@@ -141,8 +141,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text())
         if manifest["format"] != FORMAT:
             raise HandposeError(f"{path}: format {manifest['format']} is not known here; prepare the shards again")
-        return {key: manifest[key] for key in ("format", "settings", "count", "shards")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        shards = {name: {key: int(value) for key, value in entry.items()} for name, entry in manifest["shards"].items()}
+        return {"format": FORMAT, "settings": manifest["settings"], "count": int(manifest["count"]), "shards": shards}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise HandposeError(f"{path}: not the manifest of shards ({error}); prepare them again") from error
 
 

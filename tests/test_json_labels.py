@@ -187,10 +187,19 @@ def test_all_that_is_broken_is_told_at_once(tmp_path):
     folder = write(tmp_path / "mine")
     (folder / "one.png").unlink()
     with (folder / "labels.jsonl").open("a") as file:
-        file.write("{torn\n[]\n")
+        file.write("{torn\n[]\n" + "[" * 200_000)
     with pytest.raises(BrokenFiles) as caught:
         json_labels.read(folder)
-    assert [line.partition("labels.jsonl: ")[2][:7] for line in caught.value.lines] == ["line 3:", "line 5:", "line 6:"]
+    told = [line.partition("labels.jsonl: ")[2][:7] for line in caught.value.lines]
+    assert told == ["line 3:", "line 5:", "line 6:", "line 7:"]
+
+
+def test_what_stands_for_a_joint_that_is_not_valid_does_not_matter(tmp_path):
+    lines = rows()
+    joints = [[0, 0, 0] if i == 4 else joint for i, joint in enumerate(JOINTS)]
+    lines[1]["hands"][0] |= {"joints_mm": joints, "valid": [i != 4 for i in range(21)]}
+    sample = json_labels.read(write(tmp_path / "mine", lines))[0]
+    assert np.flatnonzero(~sample.valid).tolist() == [4] and np.isnan(sample.joints_mm[4]).all()
 
 
 def test_a_picture_of_another_size_than_its_camera_is_named(tmp_path):

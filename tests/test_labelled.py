@@ -141,6 +141,8 @@ def test_fingertips_are_aimed_at_twice(tmp_path, write):
         for seen in (window, again):
             projected = seen.crop.camera.project(seen.joints_mm[TIPS])
             np.testing.assert_allclose(projected, seen.crop.to_crop(seen.joints_px[TIPS]), atol=1e-6)
+        for nothing in (np.random.default_rng(1).uniform(-900, 900, (21, 2)), np.full((21, 2), 64.0), hand * np.nan):
+            assert window.aimed_at(nothing) is window, "where no hand is, its joints may be seen anywhere"
         inside = again.crop.to_crop(window.crop.to_image(hand))
         assert (np.abs(inside - 63.5) < 64).all() and np.ptp(inside, axis=0).max() == pytest.approx(128 / 1.5, rel=0.05)
 

@@ -171,6 +171,11 @@ def test_missing_and_broken_pictures_are_named(tmp_path):
     picture.unlink()
     with pytest.raises(HandposeError, match="a.jpg: labelled, but the picture is missing"):
         panoptic.read(tmp_path)
+    labels = write_beside(tmp_path / "hand_labels" / "manual_train", "a")
+    write_beside(tmp_path / "hand_labels" / "manual_train", "b")
+    labels.unlink()
+    with pytest.raises(HandposeError, match="a.json: No such file"):
+        panoptic.read(tmp_path)
     dome = tmp_path / "other"
     write_dome(dome)
     (dome / "hand143_panopticdb" / "imgs" / "00000001.jpg").unlink()

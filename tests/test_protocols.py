@@ -259,10 +259,17 @@ def test_sets_without_3d_name_no_3d_protocol(tmp_path, monkeypatch, capsys):
 def test_all_is_measured_where_the_side_on_which_papers_test_is_not_there(tmp_path, monkeypatch, capsys):
     test_stb.write(tmp_path / "stb", "B2Random")
     figures = measured(tmp_path / "stb", tmp_path, monkeypatch)
-    assert (figures["n"], figures["split"]) == (6, None) and "all of it" in capsys.readouterr().out
+    assert (figures["n"], figures["split"]) == (6, None)
+    said = capsys.readouterr().out
+    assert "all of it" in said and "pictures that networks learn from" in said
     assert main(["test", "--i", str(tmp_path / "stb"), "--split", "held_out"]) == 1, "as it was asked for"
     first_release = write_freihand(tmp_path / "freihand", evaluation_labels=False)
     assert measured(first_release, tmp_path, monkeypatch)["split"] is None
+    for split in ("train", "val"):
+        test_interhand.released(tmp_path / "hands", split=split, folder=f"annotations/{split}")
+    capsys.readouterr()
+    assert measured(tmp_path / "hands", tmp_path, monkeypatch)["split"] == "held_out", "val alone"
+    assert "networks learn from" not in capsys.readouterr().out
 
 
 def test_freihand_is_measured_by_a_similarity(tmp_path, monkeypatch, capsys):

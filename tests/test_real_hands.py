@@ -1,5 +1,7 @@
 """The RealHands layout: pictures find their masks, whatever a recording calls them, and no joints are made up."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -112,7 +114,17 @@ def test_broken_files_are_named(tmp_path):
 
 
 def test_another_folder_is_not_taken(tmp_path):
-    (tmp_path / "user01" / "color").mkdir(parents=True)
+    (tmp_path / "user01" / "depth").mkdir(parents=True)
     assert not real_hands.recognises(tmp_path)
     with pytest.raises(HandposeError, match="no RealHands frames"):
+        real_hands.read(tmp_path)
+
+
+@pytest.mark.parametrize(("absent", "named"), [("mask", "mask or masks"), ("color", "color")])
+def test_half_a_download_is_named(tmp_path, absent, named):
+    for user in ("user01", "user02"):
+        write_frame(tmp_path, user)
+    shutil.rmtree(tmp_path / "user02" / absent)
+    assert real_hands.recognises(tmp_path)
+    with pytest.raises(HandposeError, match=f"user02: its folder {named} is missing"):
         real_hands.read(tmp_path)

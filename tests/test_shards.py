@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from tests_data import write_photo_set
 
+from handpose.errors import HandposeError
 from handpose.synthesis.backgrounds import Backgrounds
 from regnet.photo_crops import PhotoCrops
+from regnet.shards import FORMAT, MANIFEST, read_manifest
 
 pytest.importorskip("array_record", reason="no shards on this system")
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,3 +75,15 @@ def test_nothing_that_was_drawn_stays_in_memory(shards):
         resident_mb.append(throughput._resident_mb())
     assert crops.n_hands == HANDS
     assert resident_mb[1] - resident_mb[0] < 8
+
+
+@pytest.mark.parametrize(
+    "broken", [{"shards": []}, {"shards": None}, {"shards": {"0": {"records": None}}}, {"count": None}, {"format": 2}]
+)
+def test_a_broken_manifest_is_told_in_one_line(tmp_path, broken):
+    whole = {"format": FORMAT, "settings": {}, "count": 1, "shards": {"0": {"records": 1, "empty": 0, "bytes": 9}}}
+    (tmp_path / MANIFEST).write_text(json.dumps(whole))
+    assert read_manifest(tmp_path) == whole
+    (tmp_path / MANIFEST).write_text(json.dumps(whole | broken))
+    with pytest.raises(HandposeError, match=r"shards.json: .*prepare (them|the shards) again$"):
+        read_manifest(tmp_path)

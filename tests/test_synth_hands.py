@@ -80,6 +80,18 @@ def test_the_raw_release_has_no_masks_and_some_rgba_pictures(tmp_path):
     np.testing.assert_array_equal(sample.mask, HAND)
 
 
+def test_parts_on_another_disk_are_read_through_their_links(tmp_path):
+    for part in ("male_noobject", "female_noobject"):
+        write(tmp_path / "release" / part)
+    (tmp_path / "release" / "male_noobject").rename(tmp_path / "elsewhere")
+    (tmp_path / "release" / "male_noobject").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "release")
+    assert len(synth_hands.read(tmp_path / "release")) == 2
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / "male_noobject").symlink_to(tmp_path / "elsewhere")
+    assert synth_hands.recognises(tmp_path / "alone")
+
+
 def test_frames_with_objects_can_be_left_out(tmp_path):
     """Wherever in the release one begins; and only by the names of its folders."""
     release = tmp_path / "my_object" / "SynthHands_Release"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,25 @@ def named(folder: Path) -> Path:
     return folder if folder.name.strip(".") else folder.resolve()
 
 
+def files_below(folder: Path, ending: str) -> Iterator[Path]:
+    """Find the files below a folder whose names end so, those behind links too: parts of large releases lie on other disks."""
+    seen = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:  # a link back
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(place, name) for name in files if name.endswith(ending))
+
+
 def read_json(path: Path, packed: Callable[[dict], Any] | None = None) -> Any:
     """Read a JSON file, each of its objects as `packed` gives it: large files fit into memory so. Raises HandposeError naming it where it is missing or broken."""
     try:
         return json.loads(path.read_text(encoding="utf-8"), object_hook=packed)
     except OSError as error:
         raise HandposeError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HandposeError(f"{path}: not readable as JSON ({error})") from error
 
 

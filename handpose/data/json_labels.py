@@ -106,7 +106,15 @@ def read(path: Path, split: Split | None = None) -> JsonLabels:
                     mirrored = row.get("mirrored") is True
                 elif split in (None, "held_out" if row.get("held_out") else "train"):
                     hands += _read_row(path, row)
-            except (HandposeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            except (
+                HandposeError,
+                ValueError,
+                KeyError,
+                TypeError,
+                AttributeError,
+                RecursionError,
+                OverflowError,
+            ) as error:
                 reason = f"no {error}" if isinstance(error, KeyError) else error
                 raise HandposeError(f"{labels}: line {number}: {reason}") from error
     broken.check()
@@ -125,18 +133,20 @@ def _read_row(folder: Path, row: dict[str, Any]) -> list[_Hand]:
 
 
 def _read_hand(folder: Path, picture: Path, camera: Camera | None, hand: dict[str, Any]) -> _Hand:
+    valid = np.asarray(hand.get("valid") or [True] * N_JOINTS, bool)
+    if valid.shape != (N_JOINTS,):
+        raise HandposeError(f"valid has {valid.size} flags, expected {N_JOINTS}")
     joints_mm = _joints(hand, "joints_mm", 3) if hand.get("joints_mm") is not None else None
-    if joints_mm is not None and (joints_mm[:, 2] <= 0).any():
-        raise HandposeError("a joint lies behind the camera")
+    if joints_mm is not None:
+        joints_mm[~valid] = np.nan  # whatever stands there
+        if (joints_mm[:, 2] <= 0).any():
+            raise HandposeError("a joint lies behind the camera")
     if hand.get("joints_px") is not None:
         joints_px = _joints(hand, "joints_px", 2)
     elif camera and joints_mm is not None:
         joints_px = camera.project(joints_mm)
     else:
         raise HandposeError("a hand has neither joints_px nor joints_mm with a camera")
-    valid = np.asarray(hand.get("valid") or [True] * N_JOINTS, bool)
-    if valid.shape != (N_JOINTS,):
-        raise HandposeError(f"valid has {valid.size} flags, expected {N_JOINTS}")
     valid = valid & np.isfinite(joints_px).all(-1)
     if joints_mm is not None and not np.isfinite(joints_mm[valid]).all():
         raise HandposeError("a joint that is valid has no joints_mm, though others have")

@@ -74,8 +74,10 @@ def _find(path: Path, name: str) -> Path | None:
 
 
 def _label_files(path: Path, name: str) -> list[Path]:
+    """List the label files of a set, those that are missing beside their pictures too."""
     folder = _find(path, name)
-    return sorted(folder.glob("*.json")) if folder else []
+    files = [*folder.glob("*.json"), *folder.glob("*.jpg")] if folder else []
+    return sorted({file.with_suffix(".json") for file in files})
 
 
 def _dome_file(path: Path) -> Path | None:

@@ -60,15 +60,15 @@ class RealHands:
 
 def recognises(path: Path) -> bool:
     """Say whether a folder holds recordings of this layout, or is one."""
-    return bool(_recordings(Path(path)))
+    return any((user / "color").is_dir() and _mask_folder(user) for user in _users(Path(path)))
 
 
 def read(path: Path) -> RealHands:
-    """Find all frames. Raises HandposeError where there are none, or naming a mask whose picture is missing."""
+    """Find all frames. Raises HandposeError where there are none, or naming the picture of a mask, or the folder of a recording, that is missing."""
     path = Path(path)
     frames: list[Frame] = []
     broken = Broken()
-    for recording in _recordings(path):
+    for recording in _users(path):
         with broken:
             frames += _frames(recording)
     broken.check()
@@ -77,11 +77,12 @@ def read(path: Path) -> RealHands:
     return RealHands(path, frames)
 
 
-def _recordings(path: Path) -> list[Path]:
+def _users(path: Path) -> list[Path]:
+    """List the folders of recordings, those that lack one of their two folders too."""
     found = [folder for root in _ROOTS for folder in sorted((path / root).glob("user*"))]
     if path.name.startswith("user"):
         found.append(path)
-    return [folder for folder in found if (folder / "color").is_dir() and _mask_folder(folder)]
+    return [folder for folder in found if (folder / "color").is_dir() or _mask_folder(folder)]
 
 
 def _mask_folder(recording: Path) -> Path | None:
@@ -89,9 +90,12 @@ def _mask_folder(recording: Path) -> Path | None:
 
 
 def _frames(recording: Path) -> list[Frame]:
-    colours = _numbered(recording / "color", _COLOUR)
     folder = _mask_folder(recording)
-    masks = _numbered(folder, _RELEASED) | _numbered(folder, _CLEANED) if folder else {}
+    if folder is None or not (recording / "color").is_dir():
+        absent = "color" if folder else " or ".join(_MASK_FOLDERS)
+        raise HandposeError(f"{recording}: its folder {absent} is missing")
+    colours = _numbered(recording / "color", _COLOUR)
+    masks = _numbered(folder, _RELEASED) | _numbered(folder, _CLEANED)
     broken = Broken()
     for number in sorted(masks.keys() - colours.keys()):
         with broken:

@@ -15,7 +15,7 @@ import numpy as np
 from handpose.atomic import atomic_write
 from handpose.camera import Camera
 from handpose.data.broken import Broken
-from handpose.data.files import beside, read_numbers, write_png
+from handpose.data.files import beside, files_below, read_numbers, write_png
 from handpose.data.pictures import read_sized
 from handpose.data.sample import Sample
 from handpose.errors import HandposeError
@@ -74,15 +74,15 @@ class SynthHands:
 
 def recognises(path: Path) -> bool:
     """Say whether a folder holds frames of this layout: the first joints found have pictures beside them."""
-    joints = next(Path(path).rglob(f"*{_JOINTS}"), None)
+    joints = next(files_below(Path(path), _JOINTS), None)
     return joints is not None and any(joints.parent.glob(f"*{_COLOUR}"))
 
 
 def read(path: Path) -> SynthHands:
     """Find all frames below a folder. Raises HandposeError where there are none, or where a frame lacks its colour or its joints."""
     path = Path(path)
-    colours = {_frame(file, _COLOUR) for file in path.rglob(f"*{_COLOUR}")}
-    labels = {_frame(file, _JOINTS) for file in path.rglob(f"*{_JOINTS}")}
+    colours = {_frame(file, _COLOUR) for file in files_below(path, _COLOUR)}
+    labels = {_frame(file, _JOINTS) for file in files_below(path, _JOINTS)}
     if not colours | labels:
         raise HandposeError(f"{path}: no SynthHands frames (*{_COLOUR} with *{_JOINTS}) in it")
     broken = Broken()
