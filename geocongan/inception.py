@@ -24,7 +24,7 @@ def inception_measure(real: np.ndarray) -> Callable[[np.ndarray], tuple[float, f
         from torchmetrics.image.fid import FrechetInceptionDistance
         from torchmetrics.image.kid import KernelInceptionDistance
 
-        metrics = FrechetInceptionDistance(), KernelInceptionDistance(subset_size=min(_SUBSET, len(real)))
+        metrics = FrechetInceptionDistance(), KernelInceptionDistance(subset_size=_SUBSET)
     except ImportError as error:
         raise HandposeError(
             '--inception needs torchmetrics: pip install "ganerated-hands[inception]", or leave it out'
@@ -41,6 +41,7 @@ def inception_measure(real: np.ndarray) -> Callable[[np.ndarray], tuple[float, f
     def measure(pictures: np.ndarray) -> tuple[float, float]:
         for metric in metrics:
             metric.reset()
+        metrics[1].subset_size = min(_SUBSET, len(real), len(pictures))
         show(real, True)
         show(pictures, False)
         return float(metrics[0].compute()), float(metrics[1].compute()[0])

@@ -55,7 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=256, help="side of the crops [px]")
     parser.add_argument("--ground", choices=("auto", *GROUNDS), default="auto", help="behind the hands")
     parser.add_argument("--masks", type=Path, metavar="DIR", help="silhouettes, named as their pictures, of any kind")
-    parser.add_argument("--split", choices=("train", "held_out"), help="only one side of a photo set's split by person")
+    parser.add_argument(
+        "--split", choices=("train", "held_out", "all"),
+        help="side of a photo set's split by person (default: train; other datasets are taken whole)",
+    )  # fmt: skip
     parser.add_argument("--n", type=int, help="at most so many frames, spread over the set")
 
 
@@ -64,9 +67,9 @@ def run(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     require(args, size=32, n=1)
-    dataset: Dataset = photos.read(args.i, args.split) if args.split else open_dataset(args.i)
+    dataset = _opened(args.i, args.split)
     if not len(dataset):
-        raise HandposeError(f"{args.i}: no people of this set are held out; --split is for sets whose people are known")
+        raise HandposeError(f"{args.i}: nobody of this set is on that side; --split all takes everybody")
     ground = None if args.ground == "auto" else args.ground
     chosen = np.linspace(0, len(dataset) - 1, min(args.n or len(dataset), len(dataset))).astype(int)
     folder, reasons = _Folder(args.o / f"user_{args.i.resolve().name}"), Counter[str]()
@@ -82,6 +85,13 @@ def run(args: argparse.Namespace) -> None:
         folder.finish()
         dropped = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common()) or "none"
         print(f"{folder.path}: {folder.count} of {len(chosen)} frames kept; dropped: {dropped}")
+
+
+def _opened(folder: Path, split: str | None) -> Dataset:
+    """Open a dataset; of photographs whose people are known the side that trains, where no other is asked for."""
+    if split == "all" or (split is None and not photos.recognises(folder)):
+        return open_dataset(folder)
+    return photos.read(folder, "held_out" if split == "held_out" else "train")
 
 
 def with_mask(sample: Sample, folder: Path) -> Sample:

@@ -12,6 +12,7 @@ from test_sources import FakeCapture, write_video
 from tracker_fakes import World
 
 from handpose.errors import HandposeError
+from handpose.skeleton import Skeleton
 from tracker import cli, load, webcam
 from tracker.detector import Detection
 from tracker.track_file import read_tracks
@@ -44,7 +45,7 @@ def test_a_truncated_video_is_done_and_the_last_line_says_so(no_hands, shared_da
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 20])
     assert cli.main(["--video", str(tmp_path / "cut.mp4"), "--output", str(tmp_path / "t.jsonl")]) == 0
     rows = read_tracks(tmp_path / "t.jsonl")[1]
-    assert f"cut short: {len(rows)} of 493" in capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"{len(rows)} of 493 stored frames could be read" in capsys.readouterr().err.strip().splitlines()[-1]
     assert all(row["hands"] == [] for row in rows)
 
 
@@ -151,6 +152,8 @@ def test_hands_that_are_none(no_hands, tmp_path, capsys):
     for content in ("", "[]", "{}", '{"scale_mm": "wide"}', '{"scale_mm": 9}', '{"bone_lengths_mm": [1, 2]}'):
         hand.write_text(content)
         assert "hand.json" in complaint(capsys, "--video", video, "--hand", hand)
+    hand.write_text(json.dumps({"bone_lengths_mm": (Skeleton.default("left").bone_lengths_mm / 10).tolist()}))
+    assert "all positive, in mm" in complaint(capsys, "--video", video, "--hand", hand), "not in cm"
     hand.write_text('{"scale_mm": 100}')
     assert load.load_hand(hand)[0].bone_lengths_mm[9] == pytest.approx(100)
     lengths = (1.1 * load.load_hand(hand)[0].bone_lengths_mm).tolist()

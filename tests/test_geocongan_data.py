@@ -223,7 +223,7 @@ def test_prepare_says_what_is_wrong(tmp_path, capsys):
     assert main(["prepare", "--i", str(folder), "--o", str(tmp_path / "real")]) == 1
     assert "exists already" in capsys.readouterr().err
     assert main(["prepare", "--i", str(folder), "--o", str(tmp_path / "more"), "--split", "held_out"]) == 1
-    assert "no people of this set are held out" in capsys.readouterr().err and not (tmp_path / "more").exists()
+    assert "nobody of this set is on that side" in capsys.readouterr().err and not (tmp_path / "more").exists()
     assert main(["train-silnet", "--real", str(folder), "--o", str(tmp_path / "run"), "--size", "70"]) == 1
     assert "multiple of 8" in capsys.readouterr().err
     assert main(["train", "--real", str(folder), "--o", str(tmp_path / "run")]) == 1
@@ -276,3 +276,13 @@ def test_distances_of_features_grow_with_the_difference():
     masks = np.zeros((2, 4, 4), bool)
     masks[0, :2] = True
     assert mask_iou(masks, np.roll(masks, 1, 1)).tolist() == [pytest.approx(1 / 3), 1.0]
+
+
+def test_people_held_out_are_not_prepared_unless_they_are_asked_for(shared_data):
+    folder = shared_data / "real" / "hands_dguzk"
+    names = {
+        split: {sample.name for sample in prepare._opened(folder, split)}
+        for split in (None, "train", "held_out", "all")
+    }
+    assert names[None] == names["train"] and len(names["held_out"]) > 50
+    assert names["train"].isdisjoint(names["held_out"]) and names["train"] | names["held_out"] == names["all"]

@@ -80,6 +80,7 @@ def test_published_features_get_all_pictures_of_their_side(monkeypatch):
 
     class Paired(Metric):
         def compute(self):
+            assert self.subset_size == min(len(real), sum(map(len, self.shown[False]))), "larger ones are refused"
             return super().compute(), 0.0
 
     modules = {

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from functools import partial
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from handpose.data import photos
 from tracker import HandTracker, cli
 from tracker.detector import Detection
 from tracker.in_shape import look_in_shape
+from tracker.search import look_everywhere
 from tracker.track_file import read_tracks
 
 SQUARE = Camera.from_fov((480, 480))
@@ -123,7 +125,7 @@ def test_a_crop_of_what_is_found_in_a_shape_is_that_of_the_picture_in_its_shape(
         centre_px = (0.5 + np.array([0.02 * to_the_right, -0.03])) * size - 0.5
         return [Detection(centre_px, 40.0, 0.4 * to_the_right, 0.2, 0.9)]
 
-    (found,) = look_in_shape(picture, camera, detector)
+    (found,) = look_in_shape(picture, camera, partial(look_everywhere, detector=detector))
     whole = Camera.from_fov(sizes[0])
     assert whole.size_px[0] / whole.size_px[1] == pytest.approx(shape[0] / shape[1])
     wanted = Crop.from_box(whole, np.array([0.52, 0.47]) * whole.size_px - 0.5, 40.0, 0.4)

@@ -146,6 +146,24 @@ def test_a_hand_that_returns_much_later_is_a_new_one():
     assert results[124][0].id == 2
 
 
+def test_a_hand_whose_first_looks_mislead_on_its_return_is_known_again():
+    """At a picture's edge half a hand is seen, and may look like the other side's."""
+    hand = Hand("right", moving_hand, seems_left=lambda i: 0.9 if 50 <= i < 53 else 0.1)
+    results = tracked(World([hand], hidden=set(range(20, 50))), range(70), hands=2)
+    assert [(one.id, one.side) for hands in results[50:52] for one in hands] == [(2, "left")] * 2
+    assert {(one.id, one.side) for hands in results[58:] for one in hands} == {(1, "right")}
+
+
+def test_another_hand_does_not_take_the_place_of_one_that_was_there_with_it():
+    """The left hand was seen beside the right one, which leaves; that its side is told wrongly from then on changes no number."""
+    right = Hand("right", lambda i: moving_hand(i, -140, 0) if i < 40 else None)
+    left = Hand("left", lambda i: moving_hand(i, 140, 0), seems_left=lambda i: 0.55 if i < 60 else 0.02)
+    results = tracked(World([right, left]), range(120), hands=2)
+    numbers = {hand.side: hand.id for hand in results[30]}
+    assert {hand.id for hands in results[62:] for hand in hands} == {numbers["left"]}
+    assert results[-1][0].side == "right", "which was told for long enough"
+
+
 def test_two_hands_keep_their_numbers_and_sides():
     def right(i):
         return moving_hand(i, -140, 0)

@@ -64,13 +64,43 @@ def test_rotation_metadata_is_obeyed(tmp_path):
     assert frame.image.shape == (SIZE[0], SIZE[1], 3)
 
 
+def with_pixels(video: Path, wide: int, high: int) -> Path:
+    """Tell in a video's sample description that its pixels are no squares: a `pasp` box, and longer boxes around it."""
+    content = bytearray(video.read_bytes())
+    end = content.index(b"mp4v") - 4
+    end += int.from_bytes(content[end : end + 4], "big")
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"mp4v"):
+        start = content.index(name) - 4
+        content[start : start + 4] = (int.from_bytes(content[start : start + 4], "big") + 16).to_bytes(4, "big")
+    content[end:end] = (16).to_bytes(4, "big") + b"pasp" + wide.to_bytes(4, "big") + high.to_bytes(4, "big")
+    video.write_bytes(content)
+    return video
+
+
+@pytest.mark.parametrize(("wide", "high"), [(4, 3), (9, 16)])
+def test_a_video_tells_the_shape_of_its_pixels(tmp_path, wide, high):
+    """As HDV does, whose 1440 pixels are shown as 1920."""
+    with VideoSource(with_pixels(write_video(tmp_path / "v.mp4"), wide, high)) as source:
+        camera = source.squeezed_camera(50.0)
+        assert source.squeezed_camera().fx != camera.fx
+    assert camera.size_px == SIZE and camera.fx / camera.fy == pytest.approx(high / wide, rel=0.02)
+    assert camera.fx == pytest.approx(SIZE[0] / 2 / np.tan(np.deg2rad(25)), rel=1e-6)
+
+
+@pytest.mark.parametrize("pixels", [None, (1, 1), (1, 100), (0, 1)])
+def test_pixels_are_squares_where_nothing_sensible_is_told(tmp_path, pixels):
+    video = write_video(tmp_path / "v.mp4")
+    with VideoSource(with_pixels(video, *pixels) if pixels else video) as source:
+        assert source.squeezed_camera() is None
+
+
 def test_a_truncated_video_is_read_as_far_as_it_goes(shared_data, tmp_path):
     whole = (shared_data / "video" / "counting.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 10])
     with VideoSource(tmp_path / "cut.mp4") as source:
         count = sum(1 for _ in source)
     assert 5 < count < 200
-    assert source.note == f"{tmp_path / 'cut.mp4'}: cut short: {count} of 493 frames could be read"
+    assert source.note.startswith(f"{tmp_path / 'cut.mp4'}: {count} of 493 stored frames could be read")
 
 
 def write_matroska_with_a_gap(path: Path) -> Path:
@@ -106,7 +136,7 @@ def test_files_that_only_tell_their_length_are_whole_or_cut_short(tmp_path, code
     (tmp_path / f"cut_{name}").write_bytes(content[: len(content) // 2])
     with VideoSource(tmp_path / f"cut_{name}") as source:
         count = len(list(source))
-    assert source.note.endswith(f"cut short: {count} of 50 frames could be read")
+    assert source.note.endswith(f"{count} of 50 stored frames could be read: it is cut short, or was trimmed")
 
 
 def test_a_rate_that_only_counts_milliseconds_is_none(tmp_path):

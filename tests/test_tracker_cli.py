@@ -211,7 +211,7 @@ def test_the_header_says_where_the_size_of_the_hand_comes_from(world, video, tmp
     [
         (), ("--video",), ("--video", "a", "--webcam"), ("--demo", "--hands", "0"), ("--demo", "--hands", "two"),
         ("--demo", "--output", "t.xml"), ("--demo", "--overlay", "o.avi"), ("--demo", "--fov", "0"), ("--demo", "--nonsense"),
-        ("--webcam", "--camera", "c.json", "--fov", "60"), ("--webcam", "x"), ("--demo", "--fov", "90"), ("--demo", "--camera", "c.json"),
+        ("--webcam", "--camera", "c.json", "--fov", "60"), ("--webcam", "x"), ("--demo", "--fov", "90"), ("--demo", "--mirrored"), ("--demo", "--camera", "c.json"),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_exit_code_two(arguments, capsys):

@@ -67,6 +67,9 @@ def test_a_run_stops_where_it_no_longer_improves_and_stays_stopped(tmp_path):
     resumed = []
     assert run(folder, config, scores=[1], resume=True, log=resumed.append)
     assert "stopped early, after 14 steps" in resumed[0]
+    longer = replace(config, steps=120)
+    assert run(folder, longer, scores=[1, 9, 1, 1], resume=True, log=resumed.append)
+    assert "stopped early, after 22 steps" in resumed[2], "with another end it was asked to go on"
 
 
 def test_without_patience_it_goes_on(tmp_path):
@@ -218,6 +221,9 @@ def test_a_run_folder_begins_with_the_run(tmp_path):
         opened()
     with pytest.raises(HandposeError, match="--patience must be 0 or more, not -1"):
         run_fields(parser.parse_args(["--i", "x", "--patience", "-1"]))
+    with pytest.raises(HandposeError, match="--minutes 0 is no end"):
+        run_fields(parser.parse_args(["--i", "x", "--minutes", "0"]))
+    assert run_fields(parser.parse_args(["--i", "x", "--minutes", "0", "--steps", "5"]))["minutes"] == 0
     for option in ("--steps", "--minutes", "--seed"):
         with pytest.raises(HandposeError, match=f"{option} must be 0 or more, not -1"):
             run_fields(parser.parse_args(["--i", "x", option, "-1"]))

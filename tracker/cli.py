@@ -48,7 +48,7 @@ def _track(args: argparse.Namespace) -> None:
         raise HandposeError(f"{args.video}: cannot be tracked and written at once")
     _check_viewer(args, written)
     hand, hand_scale = load_hand(args.hand) if args.hand else (None, "default")
-    camera, origin = _camera(args)
+    camera, origin = _camera(args, source)
     tracker = HandTracker(camera, args.hands, hand=hand, **_seeing(args))
     prepare_outputs("tracker", written)
     outputs = Outputs(args.output, args.overlay, _viewer(args, source), origin, hand_scale)
@@ -89,7 +89,7 @@ def _calibrate(args: argparse.Namespace) -> None:
         raise HandposeError(f"{args.output}: cannot be the camera and be written at once")
     source = open_source(args)
     _check_viewer(args, [])
-    camera, _ = _camera(args)
+    camera, _ = _camera(args, source)
     meter = FingerMeter(camera, **_seeing(args))
     prepare_outputs("tracker", [args.output])
     enough = (lambda: meter.enough) if args.webcam is not None else None
@@ -101,9 +101,10 @@ def _calibrate(args: argparse.Namespace) -> None:
         print(write_hand(args.output, meter, args.hand_length))
 
 
-def _camera(args: argparse.Namespace):
-    """Give the camera, None where its view is assumed, and where it comes from."""
+def _camera(args: argparse.Namespace, source: Source):
+    """Give the camera, None where all of it is assumed, and where it comes from."""
     from handpose.camera import Camera
+    from tracker.sources import VideoSource
 
     if args.camera is not None:
         return Camera.from_file(args.camera), "given"
@@ -111,7 +112,8 @@ def _camera(args: argparse.Namespace):
         from tracker.demonstration import demo_camera
 
         return demo_camera(), "given"
-    return None, "fov" if args.fov else "default"
+    camera = source.squeezed_camera(args.fov) if isinstance(source, VideoSource) else None
+    return camera, "fov" if args.fov else "default"
 
 
 def _seeing(args: argparse.Namespace) -> dict[str, Any]:

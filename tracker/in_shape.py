@@ -16,8 +16,7 @@ from handpose.camera import Camera
 from handpose.skeleton import Side
 from tracker.aim import crop_around
 from tracker.detector import Detection
-from tracker.recognise import FindHands, Predictor, Sight, ask_both_ways, both_ways
-from tracker.search import look_everywhere
+from tracker.recognise import Predictor, Sight, ask_both_ways, both_ways
 from tracker.side import SideVote
 
 _SHAPES = ((16, 9), (9, 16), (3, 2), (2, 3), (4, 3), (3, 4))
@@ -50,14 +49,14 @@ def sights_in_shape(
     return (shaped, again) if len(again) >= len(sights) else (first, sights)
 
 
-def look_in_shape(image: np.ndarray, camera: Camera, detector: FindHands) -> list[Detection]:
-    """Find hands in a picture (H, W, 3) squeezed so that its camera's pixels are squares; places and sizes are the picture's own."""
+def look_in_shape(image: np.ndarray, camera: Camera, look: Callable[[np.ndarray], list[Detection]]) -> list[Detection]:
+    """`look` for hands in a picture (H, W, 3) squeezed so that its camera's pixels are squares; places and sizes are the picture's own."""
     focal = np.array([camera.fx, camera.fy])
     if abs(camera.fx / camera.fy - 1) <= _SQUARE:
-        return look_everywhere(image, detector)
+        return look(image)
     size = np.maximum(np.rint(np.array(camera.size_px) * focal.min() / focal), 1).astype(int)
     ratio = np.array(camera.size_px) / size
-    found = look_everywhere(cv2.resize(image, tuple(size.tolist()), interpolation=cv2.INTER_AREA), detector)
+    found = look(cv2.resize(image, tuple(size.tolist()), interpolation=cv2.INTER_AREA))
     # A crop's side is the mean of what a length spans across and upwards.
     longer = 2 * float(np.prod(ratio) / ratio.sum())
     return [replace(one, centre_px=(one.centre_px + 0.5) * ratio - 0.5, side_px=one.side_px * longer) for one in found]

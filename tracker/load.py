@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from handpose.errors import HandposeError
-from handpose.skeleton import N_JOINTS, Skeleton
+from handpose.skeleton import M0, N_JOINTS, Skeleton
 from tracker.detector import Detector
 from tracker.recognise import FindHands, Predictor
 
@@ -50,13 +50,22 @@ def load_hand(path: str | Path) -> tuple[Skeleton, str]:
         raise HandposeError(f"{path}: {error.strerror}") from error
     except (ValueError, TypeError, AttributeError) as error:
         raise HandposeError(f"{path}: not a calibrated hand ({error})") from error
-    if lengths.shape == (N_JOINTS,) and np.isfinite(lengths).all() and (lengths[1:] > 0).all():
+    if (
+        lengths.shape == (N_JOINTS,)
+        and np.isfinite(lengths).all()
+        and (lengths[1:] > 0).all()
+        and _is_scale(lengths[M0])
+    ):
         return Skeleton.default("left").with_bone_lengths(lengths), "calibrated"
-    if lengths.size == 0 and 20 < scale < 300:
+    if lengths.size == 0 and _is_scale(scale):
         return Skeleton.default("left", scale), "given"
     raise HandposeError(
-        f'{path}: expected {{"scale_mm": wrist to middle knuckle}} or {{"bone_lengths_mm": [{N_JOINTS} lengths]}}, all positive'
+        f'{path}: expected {{"scale_mm": wrist to middle knuckle}} or {{"bone_lengths_mm": [{N_JOINTS} lengths]}}, all positive, in mm'
     )
+
+
+def _is_scale(length_mm: float) -> bool:
+    return 20 < length_mm < 300  # from the wrist to the middle knuckle
 
 
 def weights_in_words(*parts: object) -> str:

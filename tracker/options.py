@@ -41,8 +41,8 @@ def parse_track(arguments: list[str]) -> argparse.Namespace:
     )
     _add_seeing(parser)
     args = parser.parse_args(arguments)
-    if args.demo and (args.camera or args.fov):
-        parser.error("--demo has a camera of its own, which its truth needs: leave --camera and --fov away")
+    if args.demo and (args.camera or args.fov or args.mirrored):
+        parser.error("--demo has a camera of its own, which its truth needs: leave --camera, --fov and --mirrored away")
     return args
 
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from tracker.hand import State, TrackedHand
 from tracker.in_shape import expected_error, look_in_shape, sights_in_shape
 from tracker.load import averaging, load_detector, load_predictor
 from tracker.recognise import FindHands, Predictor, Sight, ask_both_ways, on_one_hand, recognise
-from tracker.search import look_in_part, parts_of
+from tracker.search import look_everywhere, look_in_part, parts_of
 from tracker.track import Track
 
 _REMEMBER_S = 3.0  # a hand that comes back within this time keeps its identity
@@ -36,7 +37,7 @@ class HandTracker:
     turned back. hand: a left Skeleton of the user's size. predictor, detector: RegNet and the detector, or stand-ins (default: the
     weights that come with the package, on `runtime` auto, openvino or onnx and `device` auto, cpu or gpu).
 
-    `frame_camera` is that of the last frame or picture. Raises HandposeError where an option makes no sense or weights cannot be used.
+    `frame_camera` is that of the last frame or picture. Where its pixels are no squares, the detector sees frames in their own shape. Raises HandposeError where an option makes no sense or weights cannot be used.
     """
 
     frame_camera: Camera
@@ -92,10 +93,11 @@ class HandTracker:
                 else:
                     track.miss(time_s)
         self._drop_doubles()
+        self._know_again()
         if self._should_detect():
             slots = self._free_slots()
             with self._timed("detect"):
-                found = self._glance(image)
+                found = look_in_shape(image, camera, self._glance)
             for sight in self._sights(image, camera, found, slots, slots + _FEW):
                 self._welcome(sight, camera, time_s)
         self._let_go(time_s)
@@ -106,7 +108,7 @@ class HandTracker:
 
         `fov_deg` is its own horizontal field of view, where it is known; a camera or a field of view of the tracker's goes before. Where
         nothing is known of a square picture, the hands in it tell whether it was squeezed (`tracker.in_shape`): `frame_camera` then has
-        higher or wider pixels. The detector sees a picture of a camera with such pixels in its own shape.
+        higher or wider pixels.
         """
         self.reset()
         self.stage_ms = {"detect": 0.0, "regnet": 0.0, "fit": 0.0}
@@ -115,7 +117,7 @@ class HandTracker:
 
         def look(camera: Camera) -> list[Sight]:
             with self._timed("detect"):
-                found = look_in_shape(image, camera, self.detector)
+                found = look_in_shape(image, camera, partial(look_everywhere, detector=self.detector))
             return self._sights(image, camera, found, self.hands, self.hands + _MANY, careful)
 
         def expect(camera: Camera, sights: list[Sight]) -> float:
@@ -243,6 +245,15 @@ class HandTracker:
             else:
                 kept.append(track)
         self._tracks = kept
+
+    def _know_again(self) -> None:
+        """Give a hand whose side has turned out to be that of one lost before it came the number and the vote of that one: its first looks misled."""
+        for track in self._tracks:
+            before = [one for one in self._lost if one.side == track.side and one.last_seen_s < track.first_seen_s]
+            if before:
+                was = max(before, key=lambda one: one.last_seen_s)
+                track.number, track.vote = was.number, was.vote
+                self._lost.remove(was)
 
     def _let_go(self, time_s: float) -> None:
         gone = [track for track in self._tracks if track.outlived(time_s)]

@@ -12,6 +12,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from handpose.camera import Camera
 from handpose.errors import HandposeError
 from handpose.images import fov_deg, read_image
 
@@ -20,6 +21,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # silent; FFmpeg reads it
 PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _USUAL_FPS = 30.0
 _LEAST_S = 1e-4  # between two frames: the times of a track file are rounded
+_WIDEST = 4.0  # pixels, or highest: what a file tells beyond that is an error
 _SHORT_S = 0.5  # so much earlier the last frame may come than a file ends: sound goes on for longer
 
 
@@ -59,7 +61,7 @@ class Source(Protocol):
 
 
 class VideoSource:
-    """The frames of a video file, in order and upright. `note` tells at the end where the file was cut short.
+    """The frames of a video file, in order and upright. `note` tells at the end where the file holds more than can be read.
 
     Raises HandposeError naming the file where it is missing, empty or no video.
     """
@@ -88,6 +90,17 @@ class VideoSource:
         self.label = self.path.name
         self.note = ""
 
+    def squeezed_camera(self, fov_deg: float | None = None) -> Camera | None:
+        """Give the camera to assume where the file tells that its pixels are no squares, as HDV and DV have them, else None."""
+        wide, high = (self._capture.get(key) for key in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
+        if high <= 0 or wide == high or not 1 / _WIDEST < wide / high < _WIDEST:  # unknown, or squares
+            return None
+        if self._capture.get(cv2.CAP_PROP_ORIENTATION_META) % 180:  # frames come turned, the shape of pixels does not
+            wide, high = high, wide
+        assert self.size_px is not None
+        width, height = self.size_px
+        return Camera.from_fov((round(width * wide / high), height), fov_deg).scaled_to(self.size_px)
+
     def __enter__(self) -> VideoSource:
         return self
 
@@ -106,7 +119,9 @@ class VideoSource:
                 index += 1
                 time_s = self._time_after(time_s)
         if index + 1 < self.count and time_s < self._length_s - _SHORT_S:
-            self.note = f"{self.path}: cut short: {index + 1} of {self.count} frames could be read"
+            self.note = (
+                f"{self.path}: {index + 1} of {self.count} stored frames could be read: it is cut short, or was trimmed"
+            )
 
     def _time_after(self, time_s: float) -> float:
         """Trust the file's own time of a frame, since rates vary within a file, unless it does not advance."""

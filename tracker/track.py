@@ -31,7 +31,7 @@ class Track:
     def __init__(self, number: int, side: SideVote, camera: Camera, skeletons: dict[Side, Skeleton], crop: Crop):
         self.number, self.vote, self.camera = number, side, camera
         self.crop = crop
-        self.state, self.last_seen_s, self.n_seen = State.PREDICTED, 0.0, 0
+        self.state, self.first_seen_s, self.last_seen_s, self.n_seen = State.PREDICTED, 0.0, 0.0, 0
         self.joints_px = np.zeros((21, 2))
         self._skeletons = skeletons
         self._filter_pose, self._filter_px = PoseFilter(), PixelFilter(crop.side_px)
@@ -68,6 +68,8 @@ class Track:
         self._filter_px.crop_side_px = crop.side_px
         self.joints_px = self._filter_px(prediction.joints_px, time_s)
         self.state, self.last_seen_s = State.TRACKED, time_s
+        if self.n_seen == 0:
+            self.first_seen_s = time_s
         self.n_seen += 1
         aim = steadied(prediction.joints_px, prediction.confidence, solution.joints_mm, lens_of(self.camera))
         self.crop = crop_around(self.camera, aim, self.crop)

@@ -37,7 +37,13 @@ def run(args: argparse.Namespace) -> None:
     with distribute.over(args.devices):
         config, folder = open_run(args, DetectorConfig, _config)
         finished = train(config, folder, resume=args.resume)
-    if finished:
+    if not finished:
+        return
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        print(f"export needs TensorFlow: KERAS_BACKEND=tensorflow tracker train-detector --resume --o {args.o}")
+    else:
         from tracker.detector_export import export_detector
 
         export_detector(folder.path / "best.weights.h5", config.input_size, folder.path / "detector.onnx")

@@ -28,7 +28,7 @@ _VELOCITY_KEPT = 0.6  # a hand tends to stop
 _LONGEST_GAP_S = 0.5
 _COAST_S = 0.15  # then a hand that nobody saw has come to rest, or goes another way
 _GROWTH_MM_S = 400.0  # of a joint's expected error while it is not seen
-_DEPTHS_MM = (50.0, 3000.0)
+_DEPTHS_MM = (50.0, 20_000.0)
 # Predictions whose errors are as expected leave an energy of 25, of 41 in one frame of a hundred.
 _DOUBTFUL_ENERGY = 60.0
 _DOUBTFUL_FRAMES = 3  # a fit that explains so many frames badly is compared with one begun anew

@@ -10,7 +10,7 @@ from handpose.rotation import log_so3
 from handpose.skeleton import ANGLE_LIMITS_RAD, BASES, N_JOINTS, PARENTS, Skeleton
 
 _PALM = np.array([0, *BASES])  # joints that hardly move against one another
-_START_DEPTHS_MM = (60.0, 3000.0)
+_START_DEPTHS_MM = (60.0, 20_000.0)
 
 
 @njit(cache=True)
@@ -53,7 +53,7 @@ def translation(
 ) -> np.ndarray | None:
     """Place relative joints (21, 3) so that they project to observed pixels (21, 2): the wrist (3,) [mm], or None where nothing is seen.
 
-    Least squares of the two linear equations that each joint gives; a depth that makes no sense is brought back into 60..3000 mm.
+    Least squares of the two linear equations that each joint gives; a depth that makes no sense is brought back into 60 mm..20 m.
     """
     if weight.sum() < 1e-6:
         return None

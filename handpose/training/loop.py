@@ -72,8 +72,11 @@ def run_loop(
     learner = task.learner
     distribute.check_batch(config.batch_size)
     state: dict[str, Any] = {"step": 0, "evaluated": -1, "seconds": 0.0, "best": -1e9, "stale": 0}
+    end = [config.steps, config.minutes]
     if resume:
         state |= checkpoint.restore(folder.path, learner.assign)
+        if state.get("end") != end:  # whoever asks for another end asks a run that stopped early to go on
+            state["stale"] = 0
         folder.rewind(state["step"])
     batches = task.batches(state["step"])
     batch: dict[str, np.ndarray] = {}
@@ -89,7 +92,7 @@ def run_loop(
     def save() -> None:
         values = learner.values()
         check(values)
-        state["seconds"] = time.monotonic() - started
+        state["seconds"], state["end"] = time.monotonic() - started, end
         checkpoint.save(folder.path, values, state)
 
     def evaluate() -> None:

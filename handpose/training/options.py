@@ -114,7 +114,11 @@ def loop_fields(args: argparse.Namespace) -> dict[str, Any]:
         raise HandposeError(f"--seed must be below 2**32, not {args.seed}")
     if args.init and not Path(args.init).is_file():
         raise HandposeError(f"{args.init}: no weights to start from; give --init a .weights.h5 file")
-    minutes = args.minutes or (0.0 if args.steps else args.default_minutes)
+    minutes = args.minutes
+    if minutes is None:
+        minutes = 0.0 if args.steps else args.default_minutes
+    elif not (minutes or args.steps):
+        raise HandposeError("--minutes 0 is no end: give --steps, or more minutes")
     return {
         "steps": args.steps, "minutes": minutes, "batch_size": args.batch, "learning_rate": args.lr,
         "precision": args.precision, "seed": args.seed, "evaluate_every": args.evaluate_every,
