@@ -81,6 +81,8 @@ def run(args: argparse.Namespace) -> None:
     require(args, n=1, seed=0)
     if args.i in MADE and args.i != RENDER and not Path(args.i).exists():
         raise HandposeError(f"--i {args.i}: hands to train on; those to test on are --i {RENDER}")
+    if args.i and Path(args.i).is_file():
+        raise HandposeError(f"{args.i}: a file; --i takes a folder, and --v a video")
     if args.v or (args.i != RENDER and not is_labelled(Path(args.i))):
         _track(args)
         return

@@ -20,6 +20,7 @@ import test_stb
 import test_synth_hands
 from tests_data import write_photo_set
 
+from handpose.camera import Camera
 from handpose.cli import main
 from handpose.data import READERS, inspect, open_dataset
 from handpose.data.broken import Broken, BrokenFiles
@@ -266,6 +267,17 @@ def test_samples_that_cannot_be_right_are_odd(here):
     mask = np.full((100, 90), 255, np.uint8)
     odd = inspect._oddities(sample, np.zeros((100, 100, 3), np.uint8), mask)
     assert odd == ["its mask has 90x100 pixels, its picture 100x100"]
+
+
+def test_joints_in_mm_that_are_elsewhere_than_those_in_px_are_odd():
+    """As where someone has corrected the joints of a track file and left the hand in space as it was."""
+    camera, image = Camera.from_fov((400, 300)), np.zeros((300, 400, 3), np.uint8)
+    joints_mm = np.array([0.0, 0, 500]) + np.random.default_rng(0).uniform(-60, 60, (21, 3))
+    joints_mm[9] = joints_mm[0] + (0, 90, 0)
+    for off, said in ((2, []), (60, ["joints in mm lie 60 px from those in px on average"])):
+        joints_px = camera.project(joints_mm) + (off, 0)
+        sample = Sample("x", lambda: image, joints_px, np.ones(21, bool), joints_mm, camera=camera)
+        assert inspect._oddities(sample, image, None) == said
 
 
 def test_pictures_that_the_reader_left_out_are_printed(here, capsys):

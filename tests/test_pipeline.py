@@ -19,6 +19,16 @@ def tracked(world, frames, hands=1, **options):
     return [tracker(world.frame(i), i / FPS) for i in frames]
 
 
+@pytest.mark.parametrize("speed_mm_s", [0.0, 150.0, 600.0])
+def test_what_the_filter_trails_is_expected_as_an_error(speed_mm_s):
+    """The fit knows where the hand is; what is given trails it, and says by how much."""
+    world = World([Hand("left", lambda i: moving_hand(i, -150.0, speed_mm_s))])
+    for index, (hand,) in list(enumerate(tracked(world, range(16))))[8:]:
+        away = hand.joints_mm - world.hands[0].joints_mm(index)
+        across = np.linalg.norm(away[:, :2], axis=-1).mean()
+        assert 0.3 * across < np.sqrt(2) * hand.sigma_mm[:, 0].mean() < max(3 * across, 4.0)
+
+
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_a_known_hand_is_recovered_in_millimetres(side):
     world = World([Hand(side, moving_hand)])
@@ -298,3 +308,13 @@ def test_frames_of_another_kind_are_told(frame):
     world = World([])
     with pytest.raises(HandposeError, match="RGB uint8"):
         HandTracker(predictor=world, detector=world.detector)(frame, 0.0)
+
+
+@pytest.mark.parametrize(
+    "frame", [None, np.zeros((0, 0, 3), np.uint8), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3))]
+)
+def test_what_is_no_frame_is_told(frame):
+    """None is what OpenCV gives for a frame that cannot be read."""
+    world = World([Hand("left", moving_hand)])
+    with pytest.raises(HandposeError, match="RGB uint8, not"):
+        HandTracker(CAMERA, predictor=world, detector=world.detector)(frame, 0.0)

@@ -288,3 +288,10 @@ def test_ctrl_c_is_no_error(monkeypatch, capsys):
     monkeypatch.setattr(evaluation, "run", interrupted)
     assert main(["test", "--i", "render"]) == 0
     assert "stopped" in capsys.readouterr().err
+
+
+def test_a_video_is_no_folder(tmp_path, capsys):
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"a video")
+    assert main(["test", "--i", str(clip)]) == 1
+    assert capsys.readouterr().err == f"regnet: {clip}: a file; --i takes a folder, and --v a video\n"

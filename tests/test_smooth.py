@@ -15,7 +15,7 @@ from handpose.kinematics import forward_kinematics
 from handpose.skeleton import Skeleton
 from tracker import cli
 from tracker.filters import PixelFilter, PoseFilter
-from tracker.hand import State, TrackedHand
+from tracker.hand import State, TrackedHand, apart_mm
 from tracker.smooth import smooth
 from tracker.track_file import frame_row, hands_of, header, open_writer, read_tracks
 
@@ -114,8 +114,9 @@ def test_a_still_hand_stays_and_all_that_is_no_place_stays():
     for old, new in zip(rows, smoothed, strict=True):
         assert {name: old[name] for name in ("frame", "time_s")} == {name: new[name] for name in ("frame", "time_s")}
         (before,), (after,) = old["hands"], new["hands"]
-        for name in ("id", "side", "state", "score", "confidence", "sigma_mm"):
+        for name in ("id", "side", "state", "score", "confidence"):
             assert before[name] == after[name]
+        np.testing.assert_allclose(before["sigma_mm"], after["sigma_mm"], rtol=0.01)
         np.testing.assert_allclose(before["joints_mm"], after["joints_mm"], atol=0.05)
         np.testing.assert_allclose(before["joints_px"], after["joints_px"], atol=0.05)
 
@@ -234,3 +235,13 @@ sys.exit(cli.main(["smooth", "--i", {str(source)!r}, "--output", "s.jsonl"]))
 def test_pictures_are_refused_from_python_too():
     with pytest.raises(HandposeError, match="do not move"):
         smooth(HEAD | {"fps": None}, [])
+
+
+def test_less_is_expected_of_a_moving_hand_once_it_is_smoothed():
+    rows = rows_of(live())
+    for row in rows:  # what the live track says of its own lag
+        truth_mm = forward_kinematics(Skeleton.default("right"), truth(row["frame"]))
+        row["hands"][0]["sigma_mm"] = (1 + apart_mm(np.array(row["hands"][0]["joints_mm"]), truth_mm)).tolist()
+    smoothed = smooth(HEAD, rows)
+    live_mm, left_mm = (np.array([row["hands"][0]["sigma_mm"] for row in some])[20:80] for some in (rows, smoothed))
+    assert left_mm.mean() < 0.8 * live_mm.mean() and (left_mm >= 0.49 * live_mm).all()

@@ -1,5 +1,6 @@
 """Put the headless OpenCV in the place of the full one where its libraries (libGL) are missing, as on servers and in containers."""
 
+import argparse
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -7,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 def main() -> None:
     """Try the import; replace the package by the headless one of the same version where it fails."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     if subprocess.run([sys.executable, "-c", "import cv2"], capture_output=True, check=False).returncode == 0:
         return
     try:

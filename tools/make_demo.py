@@ -1,10 +1,11 @@
 """Render the clip of `tracker --demo` with its truth: a right hand that turns, counts, closes and opens, 5 s at 30 frames/s.
 
-usage: python tools/make_demo.py     writes tracker/demo/hand.mp4 and tracker/demo/truth.npz, the same each time
+usage: python tools/make_demo.py     writes tracker/demo/hand.mp4 and tracker/demo/truth.npz; the truth is the same each time, bytes of the video are the encoder's
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,7 @@ _GESTURES = (
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     skeleton = Skeleton.default("right")
     mesh = build_hand(Skeleton.default("left")).mirrored()
     square = Camera.from_fov((_SIDE, _SIDE), 55)

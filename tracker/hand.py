@@ -31,7 +31,8 @@ class TrackedHand:
 
     id: the same for a hand as long as it is tracked; side: the person's own hand; score 0..1.
     joints_px (21, 2): what was seen, filtered (the fit's projection where predicted). joints_mm (21, 3): the fitted hand in the
-    camera frame. confidence (21,) 0..1; sigma_mm (21, 2): expected error across and along the line of sight [mm].
+    camera frame. confidence (21,) 0..1; sigma_mm (21, 2): expected error along each axis across the line of sight, and along it [mm],
+    if camera and hand size are right.
     wrist_translation_mm (3,), wrist_rotation_rad (3,), angles_rad (20,): the pose.
     """
 
@@ -51,6 +52,15 @@ class TrackedHand:
     def vector(self) -> np.ndarray:
         """The pose as kinematics takes it, (26,): wrist [mm, rad] and angles [rad]."""
         return HandPose(self.wrist_translation_mm, self.wrist_rotation_rad, self.angles_rad).to_vector()
+
+
+def apart_mm(joints_mm: np.ndarray, others_mm: np.ndarray) -> np.ndarray:
+    """Tell how far joints (21, 3) are from others, (21, 2) as sigma_mm: along each axis across the line of sight, on average, and along it."""
+    away = joints_mm - others_mm
+    sight = others_mm / (np.linalg.norm(others_mm, axis=-1, keepdims=True) + 1e-9)
+    along = np.sum(away * sight, axis=-1)
+    across = np.sqrt(np.maximum(np.sum(away * away, axis=-1) - along**2, 0.0) / 2)
+    return np.stack([across, np.abs(along)], axis=-1)
 
 
 def rounded(name: str, values: np.ndarray) -> np.ndarray:

@@ -60,7 +60,7 @@ def load_hand(path: str | Path) -> tuple[Skeleton, str]:
     if lengths.size == 0 and _is_scale(scale):
         return Skeleton.default("left", scale), "given"
     raise HandposeError(
-        f'{path}: expected {{"scale_mm": wrist to middle knuckle}} or {{"bone_lengths_mm": [{N_JOINTS} lengths]}}, all positive, in mm'
+        f'{path}: expected {{"scale_mm": wrist to middle knuckle, 20 to 300}} or {{"bone_lengths_mm": [{N_JOINTS} lengths]}}, all positive, in mm'
     )
 
 

@@ -148,7 +148,9 @@ class HandTracker:
         return self.camera.scaled_to(size_px)
 
     def _prepared(self, frame_rgb: np.ndarray, fov_deg: float | None = None) -> tuple[np.ndarray, Camera]:
-        if frame_rgb.ndim != 3 or frame_rgb.shape[2] != 3 or frame_rgb.dtype != np.uint8:
+        if not isinstance(frame_rgb, np.ndarray):
+            raise HandposeError(f"a frame is an array (H, W, 3) RGB uint8, not {type(frame_rgb).__name__}")
+        if frame_rgb.ndim != 3 or frame_rgb.shape[2] != 3 or not frame_rgb.size or frame_rgb.dtype != np.uint8:
             raise HandposeError(f"a frame is (H, W, 3) RGB uint8, not {frame_rgb.shape} {frame_rgb.dtype}")
         camera = self.camera_for((frame_rgb.shape[1], frame_rgb.shape[0]), fov_deg)
         self.frame_camera = camera

@@ -158,7 +158,7 @@ def _hand_in_words(hand: Figures) -> list[str]:
         f"  sure: score {hand['score']:.2f}, {hand['joints_sure']:.0%} of the joints",
         f"  seen beside the fit: {hand['residual_px']:.1f} px in the median ({hand['residual_mm']:.1f} mm), "
         f"{hand['residual_px_95']:.1f} px at the 95th percentile",
-        f"  expected error: {hand['sigma_across_mm']:.0f} mm across, {hand['sigma_depth_mm']:.0f} mm in depth",
+        f"  expected error: {hand['sigma_across_mm']:.0f} mm across, {hand['sigma_depth_mm']:.0f} mm in depth, if camera and hand size are right",
         f"  an angle is a degree and more beyond its limit in {hand['frames_beyond_a_limit']:.0%} of the frames{most}; "
         f"bones vary by {hand['bone_length_spread_mm']:.2f} mm",
         f"  acceleration of the middle knuckle: {hand['acceleration_across']:.1f} m/s^2 across, "

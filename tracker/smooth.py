@@ -22,11 +22,12 @@ from handpose.outputs import prepare_outputs
 from handpose.rotation import exp_so3, log_so3
 from tracker.aim import where_seen
 from tracker.filters import PixelFilter, PoseFilter
-from tracker.hand import State, TrackedHand, skeleton_of
+from tracker.hand import State, TrackedHand, apart_mm, skeleton_of
 from tracker.track_file import Row, camera_of, frame_row, hands_of, open_writer, read_tracks, times_of
 
 _LAG_S = 0.06  # what the live filter trails by: 0.03 where a hand is fast, 0.1 where it is slow
 _LEAD_S = 0.5
+_SURER = 0.5  # at most by so much: of an expected error smoothing leaves no less
 
 Filter = Callable[[np.ndarray, float], np.ndarray]
 Along = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
@@ -63,7 +64,7 @@ def smooth_file(source: Path, outputs: Sequence[Path]) -> str:
 
 
 def smooth(head: Row, rows: Sequence[Row]) -> list[Row]:
-    """Smooth the rows of a video's track file: joints and poses change, all else stays.
+    """Smooth the rows of a video's track file: joints and poses change, and errors are expected without what the live filter trailed.
 
     Raises HandposeError where the rows are no track file's, are smoothed already, or are pictures', which do not move.
     """
@@ -104,7 +105,10 @@ def _smoothed(hands: Sequence[TrackedHand], times_s: np.ndarray, camera: Camera)
         side_px = float(np.median([Crop.from_joints(camera, joints).side_px for joints in seen_px]))
         joints_px[seen] = _backwards(PixelFilter(side_px), seen_px, times_s[seen], _along)
     for hand, vector, seen_at, fitted in zip(hands, vectors, joints_px, joints_mm, strict=True):
-        yield replace(hand, joints_px=seen_at, joints_mm=fitted, **vars(HandPose.from_vector(vector)))
+        left = np.square(hand.sigma_mm) - np.square(apart_mm(hand.joints_mm, fitted))
+        sigma_mm = np.sqrt(np.maximum(left, np.square(_SURER * hand.sigma_mm)))
+        pose = vars(HandPose.from_vector(vector))
+        yield replace(hand, joints_px=seen_at, joints_mm=fitted, sigma_mm=sigma_mm, **pose)
 
 
 def _backwards(run: Filter, values: np.ndarray, times_s: np.ndarray, along: Along) -> np.ndarray:

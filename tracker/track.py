@@ -15,7 +15,7 @@ from handpose.skeleton import Side, Skeleton
 from tracker.aim import box_of, crop_around, hand_score, steadied, where_seen
 from tracker.belief import Belief
 from tracker.filters import PixelFilter, PoseFilter
-from tracker.hand import State, TrackedHand
+from tracker.hand import State, TrackedHand, apart_mm
 from tracker.side import SideVote
 
 HOLD_S = 0.5  # so long an unseen hand is carried on by its motion
@@ -108,7 +108,8 @@ class Track:
             joints_px=self.joints_px.copy(),
             joints_mm=self._joints_mm,
             confidence=fade * self.seen.confidence,
-            sigma_mm=self._solution.sigma_mm.copy(),
+            # What the fit leaves open, and how far the filter holds the hand back from it.
+            sigma_mm=np.hypot(self._solution.sigma_mm, apart_mm(self._joints_mm, self._solution.joints_mm)),
             **vars(HandPose.from_vector(self._vector)),
         )
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from handpose.data import Dataset
 
 _SHOWN, _COLUMNS, _TILE = 48, 8, 160
+_APART, _LEAST_BOX_PX = 0.15, 20.0  # of the box of a hand: 2D and 3D labels that lie farther apart are not of one hand
 _PALM_MM = (40.0, 200.0)  # |W-M0| of a small child and beyond that of any adult
 _LEAST_VIEW = 0.12  # of the picture's longer side: a tile that shows a single fingertip shows its surroundings too
 _OUTLINE = (0, 255, 0)
@@ -160,6 +161,12 @@ def _oddities(sample: Sample, image: np.ndarray, mask: np.ndarray | None) -> lis
             odd.append(f"|W-M0| is {palm:.0f} mm, expected {_PALM_MM[0]:.0f} to {_PALM_MM[1]:.0f}")
         if (sample.joints_mm[known, 2] <= 0).any():
             odd.append("a joint lies behind the camera")
+        known &= _known(sample, sample.joints_px)
+        if sample.camera and known.any():
+            seen, where = sample.joints_px[known], sample.camera.project(sample.joints_mm[known])
+            off = float(np.linalg.norm(where - seen, axis=-1).mean())
+            if off > _APART * max(float(np.ptp(seen, axis=0).max()), _LEAST_BOX_PX):
+                odd.append(f"joints in mm lie {off:.0f} px from those in px on average")
     if mask is not None and mask.shape != (height, width):
         odd.append(f"its mask has {mask.shape[1]}x{mask.shape[0]} pixels, its picture {width}x{height}")
     elif mask is not None and not mask.any():
