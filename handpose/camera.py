@@ -93,6 +93,11 @@ class Camera:
         return Camera(self.fx * x, self.fy * y, *centre, size_px, self.distortion)
 
     @property
+    def to_squares(self) -> np.ndarray:
+        """By what to multiply x and y, (2,), at most 1 each, for pixels that are squares."""
+        return min(self.fx, self.fy) / np.array([self.fx, self.fy])
+
+    @property
     def matrix(self) -> np.ndarray:
         """Intrinsic matrix (3, 3)."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])

@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import json
 import sys
+import threading
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -166,13 +167,17 @@ def _openvino(content: bytes) -> Loaded:
     fixed.reshape([1, *shape[1:]])
     request = core.compile_model(fixed, "CPU", settings).create_infer_request()
     fed = request.get_input_tensor().data
-    many = None
+    many, alone = None, threading.Lock()  # trackers of several cameras may share a network
 
     def look(image: np.ndarray) -> list[np.ndarray]:
         fed[0] = image
         return [output.copy() for output in request.infer(share_inputs=True, share_outputs=True).values()]
 
     def run(images: np.ndarray) -> Arrays:
+        with alone:
+            return run_alone(images)
+
+    def run_alone(images: np.ndarray) -> Arrays:
         nonlocal many
         if len(images) == 1:
             return dict(zip(names, look(images[0]), strict=True))

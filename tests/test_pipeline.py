@@ -11,6 +11,7 @@ from handpose.errors import HandposeError
 from handpose.kinematics import forward_kinematics
 from handpose.skeleton import Skeleton
 from tracker import HandTracker, State
+from tracker.recognise import on_one_hand
 
 
 def tracked(world, frames, hands=1, **options):
@@ -164,6 +165,18 @@ def test_a_hand_whose_first_looks_mislead_on_its_return_is_known_again():
     assert {(one.id, one.side) for hands in results[58:] for one in hands} == {(1, "right")}
 
 
+def test_a_hand_known_again_keeps_its_number_where_two_were_lost():
+    """Two left hands leave, and one comes back that looks right at first: it is one of them, and from then on that one."""
+    leaving = Hand("left", lambda i: moving_hand(i, -140, 0) if i < 20 else None)
+    back = Hand(
+        "left", lambda i: None if 20 <= i < 50 else moving_hand(i, 140, 0), lambda i: 0.1 if 50 <= i < 56 else 0.9
+    )
+    results = tracked(World([leaving, back]), range(90), hands=2)
+    assert len(results[15]) == 2
+    numbers = [hand.id for hands in results[50:] for hand in hands]
+    assert numbers[0] == 3 and len(set(numbers)) == 2 and numbers == sorted(numbers, reverse=True)
+
+
 def test_another_hand_does_not_take_the_place_of_one_that_was_there_with_it():
     """The left hand was seen beside the right one, which leaves; that its side is told wrongly from then on changes no number."""
     right = Hand("right", lambda i: moving_hand(i, -140, 0) if i < 40 else None)
@@ -204,6 +217,26 @@ def test_two_tracks_never_stay_on_one_hand():
     assert len(results[3]) == 2
     for hands in results[25:]:
         assert [hand.id for hand in hands] == [1]
+
+
+def test_neighbours_are_told_apart_in_squeezed_frames():
+    """Hands 80 mm apart, in frames of 16:9 that are stored as squares."""
+    squeezed = CAMERA.scaled_to((270, 480))
+    a, b = (forward_kinematics(Skeleton.default("left"), moving_hand(0, x, 0)) for x in (-60.0, 20.0))
+    for camera in (CAMERA, squeezed):
+        assert not on_one_hand(camera.project(a), camera.project(b), camera)
+        assert on_one_hand(camera.project(a), camera.project(a + (15, 0, 0)), camera)
+
+
+def test_frames_of_another_size_begin_anew_though_the_hand_is_away():
+    world = World([Hand("left", moving_hand)], hidden=set(range(20, 45)))
+    large = replace(world, size_px=(1280, 960))
+    tracker = HandTracker(predictor=world, detector=world.detector)
+    for index in range(45):
+        tracker(world.frame(index), index / FPS)
+    assert not tracker._tracks and tracker._lost
+    tracker(large.frame(44), 45 / FPS)
+    assert not tracker._lost
 
 
 def test_the_side_is_the_vote_of_the_whole_track():

@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -55,6 +56,23 @@ def test_one_answer_does_not_overwrite_the_one_before(tmp_path):
     first = network(black)
     network(white)
     assert not first["maps"].any()
+
+
+@pytest.mark.parametrize("kind", RUNTIMES)
+def test_threads_may_share_a_network(tmp_path, kind):
+    """Trackers of several cameras do: each gets the answer to its own picture."""
+    network = load_network(small_network(tmp_path / "small.onnx"), kind)
+    wrong = []
+
+    def ask(value):
+        pictures = [np.full((n, SIZE, SIZE, 3), value, np.uint8) for n in (1, 2, 9)]
+        for turn in range(600):
+            if not (network(pictures[turn % 3])["means"] == value).all():
+                wrong.append(value)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(ask, (10, 20, 30)))
+    assert not wrong
 
 
 def test_checksum_beside_the_weights_must_fit(tmp_path):

@@ -51,10 +51,9 @@ def sights_in_shape(
 
 def look_in_shape(image: np.ndarray, camera: Camera, look: Callable[[np.ndarray], list[Detection]]) -> list[Detection]:
     """`look` for hands in a picture (H, W, 3) squeezed so that its camera's pixels are squares; places and sizes are the picture's own."""
-    focal = np.array([camera.fx, camera.fy])
     if abs(camera.fx / camera.fy - 1) <= _SQUARE:
         return look(image)
-    size = np.maximum(np.rint(np.array(camera.size_px) * focal.min() / focal), 1).astype(int)
+    size = np.maximum(np.rint(np.array(camera.size_px) * camera.to_squares), 1).astype(int)
     ratio = np.array(camera.size_px) / size
     found = look(cv2.resize(image, tuple(size.tolist()), interpolation=cv2.INTER_AREA))
     # A crop's side is the mean of what a length spans across and upwards.

@@ -154,7 +154,7 @@ class HandTracker:
             raise HandposeError(f"a frame is (H, W, 3) RGB uint8, not {frame_rgb.shape} {frame_rgb.dtype}")
         camera = self.camera_for((frame_rgb.shape[1], frame_rgb.shape[0]), fov_deg)
         self.frame_camera = camera
-        if self._tracks and self._tracks[0].camera.size_px != camera.size_px:
+        if any(track.camera.size_px != camera.size_px for track in self._tracks + self._lost):
             self.reset()
         return np.ascontiguousarray(frame_rgb[:, ::-1]) if self.mirrored else frame_rgb, camera
 
@@ -198,7 +198,7 @@ class HandTracker:
         with self._timed("regnet"):
             sights = recognise(image, camera, new[:candidates], self.predictor, slots, self.side, careful)
         taken = [track.joints_px for track in self._tracks if track.state is State.TRACKED]
-        return [one for one in sights if not any(on_one_hand(one.joints_px, joints) for joints in taken)]
+        return [one for one in sights if not any(on_one_hand(one.joints_px, joints, camera) for joints in taken)]
 
     def _glance(self, image: np.ndarray) -> list[Detection]:
         """Look at the whole frame, and from glance to glance at another part of it, where a small hand may be."""
@@ -212,9 +212,10 @@ class HandTracker:
         for track in self._tracks:
             if track.state is not State.TRACKED:
                 continue
-            low, high = track.joints_px.min(0), track.joints_px.max(0)
-            reach = _COVERS * max(detection.side_px, float((high - low).max()))
-            if np.linalg.norm(detection.centre_px - (low + high) / 2) < reach:
+            squares = track.camera.to_squares
+            low, high = track.joints_px.min(0) * squares, track.joints_px.max(0) * squares
+            reach = _COVERS * max(detection.side_px * squares.mean(), float((high - low).max()))
+            if np.linalg.norm(detection.centre_px * squares - (low + high) / 2) < reach:
                 return True
         return False
 
@@ -242,7 +243,7 @@ class HandTracker:
         """Where two tracks came to sit on one hand, the younger lets go."""
         kept: list[Track] = []
         for track in sorted(self._tracks, key=lambda one: (one.state is not State.TRACKED, one.number)):
-            if any(on_one_hand(track.joints_px, other.joints_px) for other in kept):
+            if any(on_one_hand(track.joints_px, other.joints_px, track.camera) for other in kept):
                 self._lost.append(track)
             else:
                 kept.append(track)
@@ -254,7 +255,7 @@ class HandTracker:
             before = [one for one in self._lost if one.side == track.side and one.last_seen_s < track.first_seen_s]
             if before:
                 was = max(before, key=lambda one: one.last_seen_s)
-                track.number, track.vote = was.number, was.vote
+                track.number, track.vote, track.first_seen_s = was.number, was.vote, was.first_seen_s
                 self._lost.remove(was)
 
     def _let_go(self, time_s: float) -> None:

@@ -87,7 +87,7 @@ def recognise(
     found = [look for look in looks if hand_score(look.best) >= least and look.score >= sure]
     sights: list[Sight] = []
     for look in sorted(found, key=lambda look: -look.score):
-        if not any(on_one_hand(look.best.joints_px, sight.joints_px) for sight in sights):
+        if not any(on_one_hand(look.best.joints_px, sight.joints_px, camera) for sight in sights):
             sights.append(Sight(look.ways, look.crop, look.vote, look.score))
     return sights[:most]
 
@@ -123,8 +123,9 @@ def both_ways(image: np.ndarray, crops: Sequence[Crop], predictor: Predictor) ->
     return [{side: next(answers) for side in SIDES} for _ in crops]
 
 
-def on_one_hand(a: np.ndarray, b: np.ndarray) -> bool:
-    """Say whether joints (21, 2) [px] of two tracks lie on one hand."""
+def on_one_hand(a: np.ndarray, b: np.ndarray, camera: Camera) -> bool:
+    """Say whether joints (21, 2) [px] of two tracks lie on one hand, as one sees them whose pixels are squares."""
+    a, b = a * camera.to_squares, b * camera.to_squares
     size = max(float(np.ptp(a, axis=0).max()), float(np.ptp(b, axis=0).max()), 1.0)
     return bool(np.linalg.norm(a - b, axis=-1).mean() < _SAME_HAND * size)
 

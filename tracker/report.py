@@ -117,9 +117,10 @@ def _residuals(hands: Sequence[TrackedHand], camera: Camera) -> tuple[np.ndarray
     if not hands:
         return np.zeros(0), np.zeros(0)
     joints_mm = np.array([hand.joints_mm for hand in hands])
-    off_px = distances(np.array([hand.joints_px for hand in hands]), where_seen(camera, joints_mm))
+    off = np.array([hand.joints_px for hand in hands]) - where_seen(camera, joints_mm)
+    off_px = np.linalg.norm(off, axis=-1)
     sure = (np.array([hand.confidence for hand in hands]) >= _SURE) & np.isfinite(off_px)
-    return off_px[sure], (off_px * joints_mm[..., 2] / camera.fx)[sure]
+    return off_px[sure], (np.linalg.norm(off / (camera.fx, camera.fy), axis=-1) * joints_mm[..., 2])[sure]
 
 
 def _accelerations(path_mm: np.ndarray, frames: np.ndarray, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
