@@ -239,6 +239,41 @@ def test_frames_of_another_size_begin_anew_though_the_hand_is_away():
     assert not tracker._lost
 
 
+class Hiding(World):
+    """The nearer hand hides the other one where it covers most of it."""
+
+    def _joints_px(self, hand, index):
+        nearest = min(self.hands, key=lambda one: one.pose(index)[2])
+        joints = super()._joints_px(hand, index)
+        if hand is not nearest:
+            before = super()._joints_px(nearest, index)
+            if ((joints > before.min(0)) & (joints < before.max(0))).all(-1).mean() > 0.6:
+                return None
+        return joints
+
+
+@pytest.mark.parametrize("speed_mm_s", [100.0, 200.0, 400.0])
+def test_a_hand_that_passes_before_another_keeps_its_side(speed_mm_s):
+    """For a moment both tracks sit on it, and the one that stays may be the other hand's: its side shows anew, not in seconds."""
+
+    def crossing(start_mm, depth_mm):
+        def pose(i):
+            way = min(speed_mm_s * i / FPS, 2 * abs(start_mm))
+            return np.r_[start_mm - np.sign(start_mm) * way, 60.0, depth_mm, moving_hand(0)[3:]]
+
+        return pose
+
+    hands = {"left": Hand("left", crossing(-200.0, 520.0)), "right": Hand("right", crossing(200.0, 430.0))}
+    count = round(400 / speed_mm_s * FPS) + 45
+    results = tracked(Hiding([*hands.values()]), range(count), hands=2)
+    wrong = 0
+    for index, found in enumerate(results):
+        for hand in found:
+            away = {side: np.linalg.norm(hand.joints_mm - one.joints_mm(index)) for side, one in hands.items()}
+            wrong += hand.state is State.TRACKED and min(away, key=away.get) != hand.side
+    assert wrong < 12 and len(results[-1]) == 2
+
+
 def test_the_side_is_the_vote_of_the_whole_track():
     """Three frames in ten are wrong, the first ones among them: the side settles on the right one and stays."""
 

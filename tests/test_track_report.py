@@ -53,6 +53,18 @@ def test_joints_seen_beside_the_fit_are_told_in_pixels_and_millimetres():
     assert hand["residual_mm"] == pytest.approx(np.median(5 * depths / CAMERA.fx), abs=0.02)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_millimetres_beside_the_fit_are_those_of_pixels_that_are_no_squares(axis):
+    squeezed = CAMERA.scaled_to((480, 480))
+    head = HEAD | {"camera": squeezed.to_dict() | {"origin": "given"}, "size_px": [480, 480]}
+    beside_px = 4.0 * np.eye(2)[axis] * (squeezed.fx, squeezed.fy) / DEPTH_MM  # 4 mm at the wrist
+    moved = {
+        frame: replace(hand, joints_px=squeezed.project(hand.joints_mm) + beside_px)
+        for frame, hand in live(pose=still, frames=range(COUNT)).items()
+    }
+    assert only(figures_of(moved, head=head))["residual_mm"] == pytest.approx(4, rel=0.1)
+
+
 def test_joints_that_were_hardly_seen_leave_nothing_over():
     track, tips = live(pose=still, frames=range(COUNT)), [JOINT_NAMES.index(name) for name in ("I3", "L3")]
     confidence, offset = np.full(21, 0.8), np.zeros((21, 2))

@@ -240,13 +240,15 @@ class HandTracker:
         self._tracks.append(track)
 
     def _drop_doubles(self) -> None:
-        """Where two tracks came to sit on one hand, the younger lets go."""
+        """Where two tracks came to sit on one hand, the younger lets go; whose hand it is has to show anew."""
         kept: list[Track] = []
         for track in sorted(self._tracks, key=lambda one: (one.state is not State.TRACKED, one.number)):
-            if any(on_one_hand(track.joints_px, other.joints_px, track.camera) for other in kept):
-                self._lost.append(track)
-            else:
+            other = next((one for one in kept if on_one_hand(track.joints_px, one.joints_px, track.camera)), None)
+            if other is None:
                 kept.append(track)
+            else:
+                self._lost.append(track)
+                other.vote.temper()
         self._tracks = kept
 
     def _know_again(self) -> None:
