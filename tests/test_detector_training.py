@@ -124,3 +124,12 @@ def test_hands_are_measured_by_boxes_that_are_known(tmp_path, monkeypatch):
     monkeypatch.setattr(detector_progress.HeldOutScenes, "_add_scenes", lambda self, config: None)
     held_out = detector_progress.HeldOutScenes(SceneConfig((str(folder),), (1.0,)))
     assert [len(hands) for hands in held_out.hands] == [1, 1] and len(held_out.images) == 2
+
+
+def test_on_jax_a_run_ends_well_and_tells_how_to_export(monkeypatch, capsys):
+    config = train_detector.DetectorConfig(sources=("x",), mix=(1.0,))
+    monkeypatch.setattr(train_detector, "open_run", lambda args, kind, make: (config, None))
+    monkeypatch.setattr(train_detector, "train", lambda config, folder, resume: True)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    train_detector.run(argparse.Namespace(devices="1", resume=False, o="runs/mine"))
+    assert "KERAS_BACKEND=tensorflow tracker train-detector --resume --o runs/mine" in capsys.readouterr().out
