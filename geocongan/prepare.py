@@ -17,6 +17,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -36,6 +37,7 @@ from handpose.crop import Crop
 from handpose.data import Dataset, open_dataset, photos
 from handpose.data.files import read_silhouette
 from handpose.data.grabcut import holds_ground, holds_joints
+from handpose.data.photos import Split
 from handpose.data.sample import Sample
 from handpose.draw import contact_sheet
 from handpose.errors import HandposeError
@@ -87,11 +89,11 @@ def run(args: argparse.Namespace) -> None:
         print(f"{folder.path}: {folder.count} of {len(chosen)} frames kept; dropped: {dropped}")
 
 
-def _opened(folder: Path, split: str | None) -> Dataset:
+def _opened(folder: Path, split: Split | Literal["all"] | None) -> Dataset:
     """Open a dataset; of photographs whose people are known the side that trains, where no other is asked for."""
     if split == "all" or (split is None and not photos.recognises(folder)):
         return open_dataset(folder)
-    return photos.read(folder, "held_out" if split == "held_out" else "train")
+    return photos.read(folder, split or "train")
 
 
 def with_mask(sample: Sample, folder: Path) -> Sample:

@@ -174,18 +174,15 @@ def _openvino(content: bytes) -> Loaded:
         return [output.copy() for output in request.infer(share_inputs=True, share_outputs=True).values()]
 
     def run(images: np.ndarray) -> Arrays:
-        with alone:
-            return run_alone(images)
-
-    def run_alone(images: np.ndarray) -> Arrays:
         nonlocal many
-        if len(images) == 1:
-            return dict(zip(names, look(images[0]), strict=True))
-        if len(images) <= _ONE_BY_ONE:
-            rows = zip(*map(look, images), strict=True)
-            return {name: np.concatenate(parts) for name, parts in zip(names, rows, strict=True)}
-        many = many or core.compile_model(model, "CPU", settings)
-        return dict(zip(names, many(images).values(), strict=True))
+        with alone:
+            if len(images) == 1:
+                return dict(zip(names, look(images[0]), strict=True))
+            if len(images) <= _ONE_BY_ONE:
+                rows = zip(*map(look, images), strict=True)
+                return {name: np.concatenate(parts) for name, parts in zip(names, rows, strict=True)}
+            many = many or core.compile_model(model, "CPU", settings)
+            return dict(zip(names, many(images).values(), strict=True))
 
     return run, shape, names, "openvino"
 

@@ -45,7 +45,10 @@ def test_a_truncated_video_is_done_and_the_last_line_says_so(no_hands, shared_da
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 20])
     assert cli.main(["--video", str(tmp_path / "cut.mp4"), "--output", str(tmp_path / "t.jsonl")]) == 0
     rows = read_tracks(tmp_path / "t.jsonl")[1]
-    assert f"{len(rows)} of 493 stored frames could be read" in capsys.readouterr().err.strip().splitlines()[-1]
+    assert (
+        f"{len(rows)} of 493 stored frames could be read: it is cut short"
+        in capsys.readouterr().err.strip().splitlines()[-1]
+    )
     assert all(row["hands"] == [] for row in rows)
 
 

@@ -102,7 +102,7 @@ def test_steps_train_all_but_the_silhouettes_and_go_on_from_disk(tmp_path):
     for (
         name,
         average,
-    ) in gan.averages.items():  # takes in the weights after the first step: the start counts two parts of eleven
+    ) in gan.averages.items():  # the start counts two parts of eleven, the weights after the first step nine
         for start, own, mean in zip(before[name], gan.networks[name].get_weights(), average.values, strict=True):
             np.testing.assert_allclose(mean, (2 * start + 9 * own) / 11, rtol=1e-5, atol=1e-7)
     for i in range(1, 10):
@@ -112,12 +112,18 @@ def test_steps_train_all_but_the_silhouettes_and_go_on_from_disk(tmp_path):
     wanted = [gan.step(i, batch(i), 0.0) for i in range(10, 13)]
     assert wanted[-1]["cycle_synth"] < first["cycle_synth"]
     pools = {name: np.copy(pool.pictures) for name, pool in gan.pools.items()}
-    assert checkpoint.restore(tmp_path, gan.assign) == {"step": 10}
-    np.testing.assert_equal(gan.values(), kept)
+    averages = {name: [np.copy(value) for value in average.values] for name, average in gan.averages.items()}
+    other = small_gan(silnet_seed=2)
+    for one in (other, gan):  # another, and the one whose graphs are made
+        assert checkpoint.restore(tmp_path, one.assign) == {"step": 10}
+        np.testing.assert_equal(one.values(), kept)
     for i, losses in zip(range(10, 13), wanted, strict=True):
         assert gan.step(i, batch(i), 0.0) == pytest.approx(losses, abs=1e-4)
     for name, pool in gan.pools.items():
         np.testing.assert_allclose(pool.pictures, pools[name], atol=1e-3)
+    for name, average in gan.averages.items():
+        for restored, wanted_mean in zip(average.values, averages[name], strict=True):
+            np.testing.assert_allclose(restored, wanted_mean, atol=1e-3)
     for progress, rate in ((0.5, 2e-3), (0.75, 1e-3), (1.0, 0.0)):  # constant, and in the second half down to nothing
         gan.step(13, batch(13), progress)
         assert [float(optimizer.learning_rate.value) for optimizer in gan.optimizers] == pytest.approx([rate] * 2)

@@ -120,7 +120,7 @@ def test_3d_taught_by_renders_comes_back_to_the_cameras_axes(rendered_hands, dx,
     seen = prediction.joints_rel @ missing.camera_from_crop.T
     away = np.linalg.norm(seen - offsets * mirror, axis=-1)
     cut_off = ((window_px < 0) | (window_px > SIZE - 1)).any()  # then it is seen at the edge, and the hand elsewhere
-    assert away.max() < (0.05 if cut_off else 1e-4), away.max()
+    assert away.max() < (0.02 if cut_off else 1e-4), away.max()
 
 
 def test_expected_error_grows_with_the_window_and_with_doubt():

@@ -118,6 +118,8 @@ def test_another_folder_is_not_taken(tmp_path):
     assert not real_hands.recognises(tmp_path)
     with pytest.raises(HandposeError, match="no RealHands frames"):
         real_hands.read(tmp_path)
+    (tmp_path / "user01" / "color").mkdir()
+    assert not real_hands.recognises(tmp_path)
 
 
 @pytest.mark.parametrize(("absent", "named"), [("mask", "mask or masks"), ("color", "color")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -54,13 +55,17 @@ class TrackedHand:
         return HandPose(self.wrist_translation_mm, self.wrist_rotation_rad, self.angles_rad).to_vector()
 
 
+def across_and_along(vectors: np.ndarray, places_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Split vectors (..., 3) by the line of sight to their places (..., 3): lengths (...) across and along it."""
+    rays = places_mm / np.linalg.norm(places_mm, axis=-1, keepdims=True)
+    along = (vectors * rays).sum(-1)
+    return np.linalg.norm(vectors - along[..., None] * rays, axis=-1), np.abs(along)
+
+
 def apart_mm(joints_mm: np.ndarray, others_mm: np.ndarray) -> np.ndarray:
     """Tell how far joints (21, 3) are from others, (21, 2) as sigma_mm: along each axis across the line of sight, on average, and along it."""
-    away = joints_mm - others_mm
-    sight = others_mm / (np.linalg.norm(others_mm, axis=-1, keepdims=True) + 1e-9)
-    along = np.sum(away * sight, axis=-1)
-    across = np.sqrt(np.maximum(np.sum(away * away, axis=-1) - along**2, 0.0) / 2)
-    return np.stack([across, np.abs(along)], axis=-1)
+    across, along = across_and_along(joints_mm - others_mm, others_mm)
+    return np.stack([across / math.sqrt(2), along], axis=-1)
 
 
 def rounded(name: str, values: np.ndarray) -> np.ndarray:

@@ -37,7 +37,8 @@ class HandTracker:
     turned back. hand: a left Skeleton of the user's size. predictor, detector: RegNet and the detector, or stand-ins (default: the
     weights that come with the package, on `runtime` auto, openvino or onnx and `device` auto, cpu or gpu).
 
-    `frame_camera` is that of the last frame or picture. Where its pixels are no squares, the detector sees frames in their own shape. Raises HandposeError where an option makes no sense or weights cannot be used.
+    `frame_camera` is that of the last frame or picture. Where its pixels are no squares, the detector sees frames in their own shape.
+    Raises HandposeError where an option makes no sense or weights cannot be used.
     """
 
     frame_camera: Camera

@@ -125,7 +125,8 @@ def both_ways(image: np.ndarray, crops: Sequence[Crop], predictor: Predictor) ->
 
 def on_one_hand(a: np.ndarray, b: np.ndarray, camera: Camera) -> bool:
     """Say whether joints (21, 2) [px] of two tracks lie on one hand, as one sees them whose pixels are squares."""
-    a, b = a * camera.to_squares, b * camera.to_squares
+    squares = camera.to_squares
+    a, b = a * squares, b * squares
     size = max(float(np.ptp(a, axis=0).max()), float(np.ptp(b, axis=0).max()), 1.0)
     return bool(np.linalg.norm(a - b, axis=-1).mean() < _SAME_HAND * size)
 

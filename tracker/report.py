@@ -20,7 +20,7 @@ from handpose.metrics import distances
 from handpose.outputs import prepare_outputs, write_json
 from handpose.skeleton import ANGLE_LIMITS_RAD, ANGLE_NAMES, M0, PARENTS, SIDES
 from tracker.aim import where_seen
-from tracker.hand import State, TrackedHand
+from tracker.hand import State, TrackedHand, across_and_along
 from tracker.track_file import Row, camera_of, hands_of, read_tracks, times_of
 
 _SURE = 0.5  # a joint that is less sure was hardly seen: what the fit leaves over there says nothing
@@ -130,9 +130,7 @@ def _accelerations(path_mm: np.ndarray, frames: np.ndarray, times_s: np.ndarray)
     after_s = (times_s[frames[middle + 1]] - times_s[frames[middle]])[:, None]
     speeds = (path_mm[middle] - path_mm[middle - 1]) / before_s, (path_mm[middle + 1] - path_mm[middle]) / after_s
     change = (speeds[1] - speeds[0]) / ((before_s + after_s) / 2) / 1000
-    rays = path_mm[middle] / np.linalg.norm(path_mm[middle], axis=-1, keepdims=True)
-    along = (change * rays).sum(-1)
-    return np.linalg.norm(change - along[:, None] * rays, axis=-1), np.abs(along)
+    return across_and_along(change, path_mm[middle])
 
 
 def _median(values) -> float:

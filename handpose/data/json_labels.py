@@ -33,6 +33,8 @@ from handpose.images import read_image
 from handpose.skeleton import N_JOINTS, Side
 
 LABELS = "labels.jsonl"
+# What a line raises that is no row of labels, whatever is wrong with it.
+_NO_LABELS = (HandposeError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,15 +108,7 @@ def read(path: Path, split: Split | None = None) -> JsonLabels:
                     mirrored = row.get("mirrored") is True
                 elif split in (None, "held_out" if row.get("held_out") else "train"):
                     hands += _read_row(path, row)
-            except (
-                HandposeError,
-                ValueError,
-                KeyError,
-                TypeError,
-                AttributeError,
-                RecursionError,
-                OverflowError,
-            ) as error:
+            except _NO_LABELS as error:
                 reason = f"no {error}" if isinstance(error, KeyError) else error
                 raise HandposeError(f"{labels}: line {number}: {reason}") from error
     broken.check()

@@ -60,7 +60,7 @@ class RealHands:
 
 def recognises(path: Path) -> bool:
     """Say whether a folder holds recordings of this layout, or is one."""
-    return any((user / "color").is_dir() and _mask_folder(user) for user in _users(Path(path)))
+    return any(not _lacks(user) for user in _users(Path(path)))
 
 
 def read(path: Path) -> RealHands:
@@ -85,15 +85,21 @@ def _users(path: Path) -> list[Path]:
     return [folder for folder in found if (folder / "color").is_dir() or _mask_folder(folder)]
 
 
+def _lacks(recording: Path) -> str:
+    """Name the one of its two folders that a recording lacks, or nothing."""
+    if not (recording / "color").is_dir():
+        return "color"
+    return "" if _mask_folder(recording) else " or ".join(_MASK_FOLDERS)
+
+
 def _mask_folder(recording: Path) -> Path | None:
     return next((recording / name for name in _MASK_FOLDERS if (recording / name).is_dir()), None)
 
 
 def _frames(recording: Path) -> list[Frame]:
     folder = _mask_folder(recording)
-    if folder is None or not (recording / "color").is_dir():
-        absent = "color" if folder else " or ".join(_MASK_FOLDERS)
-        raise HandposeError(f"{recording}: its folder {absent} is missing")
+    if folder is None or _lacks(recording):
+        raise HandposeError(f"{recording}: its folder {_lacks(recording)} is missing")
     colours = _numbered(recording / "color", _COLOUR)
     masks = _numbered(folder, _RELEASED) | _numbered(folder, _CLEANED)
     broken = Broken()
